@@ -1,0 +1,1 @@
+"""Parts of a language model build that know no tool and not each other."""

@@ -1,0 +1,1 @@
+"""Texts: fetched, read as documents, and the corpus that every Python carries."""

@@ -1,0 +1,158 @@
+"""Documents are read from files and split without a text on both sides."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from components.corpus.documents import Document, SplitSettings, read
+
+BY_DOCUMENT = SplitSettings(by="document", validation_share=0.5, seed=1)
+BY_POSITION = SplitSettings(by="position", validation_share=0.1, seed=1)
+DATA = Path(__file__).parents[4] / "shared" / "data"
+
+
+def texts(documents: list[Document], split: str) -> list[str]:
+    return [document.text for document in documents if document.split == split]
+
+
+@pytest.fixture
+def letters(tmp_path: Path) -> Path:
+    for letter in "abcdefghij":
+        (tmp_path / f"{letter}.txt").write_text(f"text {letter}", encoding="utf-8")
+    return tmp_path
+
+
+def test_a_txt_file_is_one_document_cut_as_the_book_cuts_it(tmp_path: Path) -> None:
+    (tmp_path / "story.txt").write_text("abcdefghijklmnopqrs", encoding="utf-8")  # 19 characters, int(0.9 * 19) = 17
+    assert read(tmp_path, BY_POSITION) == [
+        Document("story", 0, "abcdefghijklmnopq", "train"),
+        Document("story", 1, "rs", "validation"),
+    ]
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data on this machine")
+def test_the_verdict_trains_with_its_first_18431_characters(tmp_path: Path) -> None:
+    (tmp_path / "the-verdict.txt").write_bytes((DATA / "book/the-verdict.txt").read_bytes())
+    training, validation = read(tmp_path, BY_POSITION)
+    assert (len(training.text), len(validation.text)) == (18431, 2048)  # the book: 20,479 characters, int(0.9 n)
+
+
+def test_a_line_of_a_jsonl_file_is_one_document_with_its_own_source(tmp_path: Path) -> None:
+    lines = [{"source": "json", "text": "first\u2028line"}, {"source": "csv", "text": "second"}]
+    rows = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    (tmp_path / "two.jsonl").write_text(rows, encoding="utf-8")
+    documents = read(tmp_path, SplitSettings(by="position", validation_share=0.5, seed=0))
+    assert [(document.source, document.text) for document in documents] == [
+        ("json", "first"),
+        ("json", "\u2028line"),
+        ("csv", "sec"),
+        ("csv", "ond"),
+    ]
+
+
+def test_by_document_the_side_is_the_first_eight_bytes_of_a_hash_of_seed_and_text(letters: Path) -> None:
+    documents = read(letters, SplitSettings(by="document", validation_share=0.3, seed=7))
+    for document in documents:
+        drawn = int(hashlib.sha256(f"7\n{document.text}".encode()).hexdigest()[:16], 16) / 2**64
+        assert document.split == ("validation" if drawn < 0.3 else "train")
+    assert [document.index for document in documents] == list(range(10))
+
+
+def test_a_document_stays_on_its_side_when_others_come_and_go(letters: Path) -> None:
+    before = texts(read(letters, BY_DOCUMENT), "validation")
+    (letters / "0-new.txt").write_text("a new one, sorted first", encoding="utf-8")
+    (letters / "j.txt").unlink()
+    after = texts(read(letters, BY_DOCUMENT), "validation")
+    assert [each for each in before if each != "text j"] == [
+        each for each in after if each != "a new one, sorted first"
+    ]
+
+
+def test_another_seed_draws_another_split(letters: Path) -> None:
+    other = SplitSettings(by="document", validation_share=0.5, seed=2)
+    assert texts(read(letters, BY_DOCUMENT), "train") != texts(read(letters, other), "train")
+
+
+def test_a_text_that_stands_twice_is_read_once(letters: Path) -> None:
+    (letters / "again.txt").write_text("text c", encoding="utf-8")
+    (letters / "lines.jsonl").write_text('{"source": "again", "text": "text d"}\n', encoding="utf-8")
+    read_once = sorted(document.text for document in read(letters, BY_DOCUMENT))
+    assert read_once == [f"text {letter}" for letter in "abcdefghij"]
+
+
+def test_byte_order_mark_and_carriage_returns_are_gone(tmp_path: Path) -> None:
+    (tmp_path / "windows.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo\r\n")
+    documents = read(tmp_path, SplitSettings(by="position", validation_share=0.5, seed=1))
+    assert "".join(document.text for document in documents) == "one\ntwo\n"
+
+
+def test_files_are_read_in_the_order_of_their_paths_and_folders_too(tmp_path: Path) -> None:
+    for name in ("b.txt", "a/z.txt", "c.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"text of {name}", encoding="utf-8")
+    documents = read(tmp_path, BY_POSITION)
+    assert [document.source for document in documents if document.split == "train"] == ["z", "b", "c"]
+
+
+def test_blank_documents_and_hidden_files_are_left_out(letters: Path) -> None:
+    (letters / "blank.txt").write_text(" \n\n", encoding="utf-8")
+    (letters / ".gitignore").write_text("/raw", encoding="utf-8")
+    assert len(read(letters, BY_DOCUMENT)) == 10
+
+
+def test_a_file_that_is_not_utf8_is_named_with_its_byte(tmp_path: Path) -> None:
+    (tmp_path / "latin.txt").write_bytes("caf\u00e9".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"latin\.txt: not UTF-8 \(byte 0xe9 at offset 3\); convert it"):
+        read(tmp_path, BY_POSITION)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"source": "a", "text": ', "not JSON"),
+        ('["a"]', "got list"),
+        ('{"source": "a"}', "string named 'text', got none"),
+        ('{"text": "a"}', "string named 'source', got none"),
+        ('{"source": "a", "text": 3}', "string named 'text', got int"),
+        ('{"source": "a", "text": "x\\ud800"}', "character 1 of 'text' is half a surrogate pair"),
+    ],
+)
+def test_a_broken_line_is_named_by_file_and_number(tmp_path: Path, line: str, message: str) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"source": "a", "text": "b"}\n' + line + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"rows\.jsonl line 2: .*{message}"):
+        read(tmp_path, BY_DOCUMENT)
+
+
+def test_an_empty_corpus_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").touch()
+    with pytest.raises(ValueError, match="the corpus is empty"):
+        read(tmp_path, BY_DOCUMENT)
+    with pytest.raises(ValueError, match="missing: no such folder"):
+        read(tmp_path / "missing", BY_DOCUMENT)
+
+
+def test_a_file_of_another_kind_is_refused(letters: Path) -> None:
+    (letters / "page.html").touch()
+    with pytest.raises(ValueError, match=r"page\.html: a corpus is made of \.txt and \.jsonl"):
+        read(letters, BY_DOCUMENT)
+
+
+def test_an_empty_split_names_the_other_way_to_split(tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("only one", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"1 document\(s\) split by document .* leave \w+ empty; set by: position"):
+        read(tmp_path, BY_DOCUMENT)
+    with pytest.raises(ValueError, match="leave train empty; set by: document"):
+        read(tmp_path, SplitSettings(by="position", validation_share=0.99, seed=1))
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, float("nan")])
+def test_a_share_outside_its_range_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match="validation_share is"):
+        SplitSettings(by="document", validation_share=share, seed=1)
+
+
+def test_an_unknown_way_to_split_is_refused() -> None:
+    with pytest.raises(ValueError, match="by is 'line'"):
+        SplitSettings(by="line", validation_share=0.1, seed=1)  # type: ignore[arg-type]

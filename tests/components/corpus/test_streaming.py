@@ -1,0 +1,209 @@
+"""An address is streamed into a file, whatever the server does on the way. The server is real: conftest.py."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tenacity import wait_none
+
+from components.corpus.streaming import (
+    DiskFullError,
+    MissingError,
+    Streamed,
+    StreamError,
+    refuse_without_space,
+    stream,
+)
+
+CONTENT = bytes(range(256)) * 400  # 102,400 bytes: more than one chunk
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Path:
+    return tmp_path / "file.part"
+
+
+def fetched(address: str, part: Path, attempts: int = 3, timeout_s: float = 5.0, **more: Any) -> Streamed:
+    return stream(address, part, attempts=attempts, timeout_s=timeout_s, wait=wait_none(), **more)
+
+
+def test_a_file_comes_whole_and_tells_its_progress(server: Any, part: Path) -> None:
+    server.files["/file"] = CONTENT
+    told: list[tuple[int, int | None]] = []
+    assert fetched(f"{server.address}/file", part, progress=lambda *each: told.append(each)) == Streamed(is_sure=True)
+    assert part.read_bytes() == CONTENT
+    assert told[-1] == (102_400, 102_400)
+    assert sorted(told) == told
+
+
+def test_a_server_that_fails_twice_is_asked_a_third_time(server: Any, part: Path) -> None:
+    server.files["/file"] = CONTENT
+    server.answers += ["500", "503"]
+    fetched(f"{server.address}/file", part)
+    assert part.read_bytes() == CONTENT
+    assert server.asked == ["/file"] * 3
+
+
+def test_a_server_that_always_fails_is_asked_as_often_as_allowed(server: Any, part: Path) -> None:
+    server.answers += ["500"] * 10
+    with pytest.raises(StreamError, match=r"^answered 500 Internal Server Error \(3 tries\); run again later"):
+        fetched(f"{server.address}/file", part)
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("status", ["404", "410", "403"])
+def test_a_file_that_is_not_there_is_asked_for_once(server: Any, part: Path, status: str) -> None:
+    server.answers += [status]
+    with pytest.raises(MissingError, match=f"^answered {status} .*; check the address"):
+        fetched(f"{server.address}/file", part)
+    assert len(server.asked) == 1
+    assert not part.exists()
+
+
+def test_a_refusal_that_no_retry_changes_is_final(server: Any, part: Path) -> None:
+    server.answers += ["401"]
+    with pytest.raises(StreamError, match=r"^answered 401 Unauthorized; check the address"):
+        fetched(f"{server.address}/file", part)
+    assert len(server.asked) == 1
+
+
+def test_nobody_listening_is_said(refused: str, part: Path) -> None:
+    with pytest.raises(StreamError, match=r"^no connection: .*Connection refused.* \(3 tries\); check the network"):
+        fetched(f"{refused}/file", part)
+
+
+def test_a_silent_server_is_left_after_the_timeout(server: Any, part: Path) -> None:
+    server.answers += ["silent"]
+    with pytest.raises(StreamError, match=r"^silent for 0\.05 s \(1 try\)"):
+        fetched(f"{server.address}/file", part, attempts=1, timeout_s=0.05)
+
+
+def test_a_download_that_stops_half_way_goes_on_where_it_stopped(server: Any, part: Path) -> None:
+    server.files["/file"] = CONTENT
+    server.answers += ["half", "half"]
+    assert fetched(f"{server.address}/file", part) == Streamed(is_sure=False)
+    assert part.read_bytes() == CONTENT
+    assert server.asked == ["/file", '/file bytes=51200- "first"', '/file bytes=76800- "first"']
+
+
+def test_tries_that_bring_something_are_not_counted_against_a_long_download(server: Any, part: Path) -> None:
+    server.files["/file"] = CONTENT
+    server.answers += ["half", "500", "half", "500", "half", "500", "half"]
+    fetched(f"{server.address}/file", part, attempts=3)
+    assert part.read_bytes() == CONTENT
+
+
+def test_a_later_call_resumes_what_an_earlier_one_left(server: Any, part: Path) -> None:
+    server.files["/file"] = CONTENT
+    server.answers += ["half", "500"]
+    with pytest.raises(StreamError, match="what has come is kept"):
+        fetched(f"{server.address}/file", part, attempts=1)
+    assert part.read_bytes() == CONTENT[:51_200]
+    server.answers.clear()
+    fetched(f"{server.address}/file", part)
+    assert part.read_bytes() == CONTENT
+    assert server.asked[-1] == '/file bytes=51200- "first"'
+
+
+def test_where_it_stopped_is_said(server: Any, part: Path) -> None:
+    server.files["/file"] = CONTENT
+    server.answers += ["half"]
+    with pytest.raises(StreamError, match=r"^stopped after 51,200 bytes: .* \(1 try\)"):
+        fetched(f"{server.address}/file", part, attempts=1)
+
+
+def test_a_server_that_ignores_the_range_sends_the_whole_again(server: Any, part: Path) -> None:
+    server.files["/file"] = CONTENT
+    server.answers += ["half", "whole"]
+    assert fetched(f"{server.address}/file", part) == Streamed(is_sure=True)
+    assert part.read_bytes() == CONTENT
+
+
+def test_a_file_that_changed_in_between_is_fetched_afresh(server: Any, part: Path) -> None:
+    server.files["/file"] = CONTENT
+    server.answers += ["half"]
+    with pytest.raises(StreamError):
+        fetched(f"{server.address}/file", part, attempts=1)
+    server.files["/file"], server.etag = CONTENT[::-1], '"second"'
+    assert fetched(f"{server.address}/file", part) == Streamed(is_sure=True)
+    assert part.read_bytes() == CONTENT[::-1]
+
+
+@pytest.mark.parametrize("etag", [None, 'W/"weak"'])
+def test_without_a_strong_etag_the_rest_is_asked_for_without_condition(
+    server: Any, part: Path, etag: str | None
+) -> None:
+    server.files["/file"], server.etag = CONTENT, etag
+    server.answers += ["half"]
+    fetched(f"{server.address}/file", part)
+    assert server.asked == ["/file", "/file bytes=51200-"]
+    assert part.read_bytes() == CONTENT
+
+
+def test_a_file_that_is_all_there_is_not_sent_again(server: Any, part: Path) -> None:
+    server.files["/file"] = CONTENT
+    part.write_bytes(CONTENT)
+    assert fetched(f"{server.address}/file", part) == Streamed(is_sure=False)
+    assert part.read_bytes() == CONTENT
+
+
+def test_a_part_longer_than_the_file_is_thrown_away(server: Any, part: Path) -> None:
+    server.files["/file"] = CONTENT
+    part.write_bytes(CONTENT + b"more")
+    assert fetched(f"{server.address}/file", part) == Streamed(is_sure=True)
+    assert part.read_bytes() == CONTENT
+
+
+def test_another_range_than_asked_is_not_taken(server: Any, part: Path) -> None:
+    server.files["/file"] = CONTENT
+    server.answers += ["half", "shifted"]
+    fetched(f"{server.address}/file", part)
+    assert part.read_bytes() == CONTENT
+    assert server.asked[-1] == "/file"
+
+
+def test_a_file_of_unnamed_length_is_not_sure(server: Any, part: Path) -> None:
+    server.files["/file"] = CONTENT
+    server.answers += ["unnamed"]
+    assert fetched(f"{server.address}/file", part) == Streamed(is_sure=False)
+
+
+def test_a_file_larger_than_the_disk_is_refused_before_it_comes(server: Any, part: Path) -> None:
+    server.files["/file"] = CONTENT
+    server.answers += ["endless"]
+    with pytest.raises(DiskFullError, match=r"^needs 1,000,000,000,000,000,000 more bytes in .*, [\d,]+ are free"):
+        fetched(f"{server.address}/file", part)
+    assert not part.exists()
+
+
+def test_a_disk_that_fills_up_raises_what_the_system_says(server: Any, part: Path) -> None:
+    server.files["/file"] = CONTENT
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full on this system")
+    part.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        fetched(f"{server.address}/file", part)
+
+
+def test_a_redirection_is_followed_and_resumed_through(server: Any, part: Path) -> None:
+    server.files["/moved/file"] = CONTENT
+    server.answers += ["moved", "half", "moved"]
+    fetched(f"{server.address}/file", part)
+    assert part.read_bytes() == CONTENT
+    assert server.asked[2:] == ['/file bytes=51200- "first"', '/moved/file bytes=51200- "first"']
+
+
+def test_an_answer_compressed_unasked_is_unpacked(server: Any, part: Path) -> None:
+    server.files["/file"] = CONTENT
+    server.answers += ["packed"]
+    fetched(f"{server.address}/file", part)
+    assert part.read_bytes() == CONTENT
+
+
+def test_an_address_without_a_server_name_is_refused(part: Path) -> None:
+    with pytest.raises(StreamError, match="check the address"):
+        fetched("http://", part)
+
+
+def test_room_on_the_disk_is_no_error(tmp_path: Path) -> None:
+    refuse_without_space(tmp_path, 1)
