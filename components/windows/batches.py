@@ -1,0 +1,66 @@
+"""Windows in batches for training (shuffled, asked for by number) and for evaluation (all of them, in order)."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from components.windows.shards import Windows
+
+Batch = tuple[Int64[Tensor, "batch token"], Int64[Tensor, "batch token"]]
+"""Inputs, and the targets: the same ids, one later."""
+
+
+class Batches:
+    """Shuffled batches, each a function of (seed, index): any can be asked for, in any order, as often as one likes.
+
+    Batch `index` belongs to epoch index // steps_per_epoch. An epoch reads every window once, in an order of its own,
+    but for the last len(windows) % batch_size of that order, which would not fill a batch. Held in memory: one epoch's
+    order, 8 bytes a window.
+
+    Raises ValueError if there are fewer windows than one batch takes.
+    """
+
+    def __init__(self, windows: Windows, batch_size: int, seed: int) -> None:
+        if not 1 <= batch_size <= len(windows):
+            raise ValueError(
+                f"batch_size is {batch_size}, but there are {len(windows)} windows; expected 1..{len(windows)}: "
+                "lower batch_size, context_length or stride, or add text"
+            )
+        self.steps_per_epoch = len(windows) // batch_size
+        self._windows = windows
+        self._batch_size = batch_size
+        self._seed = seed
+        self._order = (0, self._shuffled(0))
+
+    def __call__(self, index: int) -> Batch:
+        """Return batch `index`, from 0, on the CPU. Raises IndexError if it is negative."""
+        if index < 0:
+            raise IndexError(f"batch {index}; expected 0 or more")
+        epoch, step = divmod(index, self.steps_per_epoch)
+        # Read once and replaced whole, so that a thread that fetches ahead does no harm.
+        known, order = self._order
+        if known != epoch:
+            order = self._shuffled(epoch)
+            self._order = (epoch, order)
+        return _batch(self._windows, order[step * self._batch_size : (step + 1) * self._batch_size].tolist())
+
+    def _shuffled(self, epoch: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        return np.random.default_rng([self._seed, epoch]).permutation(len(self._windows))
+
+
+def in_order(windows: Windows, batch_size: int) -> Iterator[Batch]:
+    """Yield all windows once, in order, on the CPU; the last batch may be smaller."""
+    for start in range(0, len(windows), batch_size):
+        yield _batch(windows, range(start, min(start + batch_size, len(windows))))
+
+
+def _batch(windows: Windows, chosen: Sequence[int]) -> Batch:
+    """Return the chosen windows as int64, which embeddings and cross-entropy want; stored ids are narrower."""
+    ids = np.empty((len(chosen), windows.context_length + 1), dtype=np.int64)
+    for row, k in enumerate(chosen):
+        ids[row] = windows[k]
+    both = torch.from_numpy(ids)
+    return both[:, :-1].contiguous(), both[:, 1:].contiguous()

@@ -1,0 +1,230 @@
+"""Token ids on disk, stored once and memory-mapped; a window is a view of them.
+
+A split is one stream of ids, cut into files of `shard_size`. Windows slide over the stream and know nothing of the
+files: another `shard_size` gives the same windows. They start at 0, stride, 2 stride, ... while start < ids -
+context_length (the book, chapter 2); each has context_length + 1 ids, inputs and targets being all but one end.
+"""
+
+import json
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Ids = npt.NDArray[np.unsignedinteger[Any]]
+"""Token ids (token,): uint16, or uint32 for a vocabulary above 65,536."""
+
+
+@dataclass(frozen=True)
+class ShardSettings:
+    """How ids become windows."""
+
+    context_length: int
+    """Ids that the model reads at once; 1 or more."""
+    stride: int
+    """Step between window starts, ids; 1..context_length, so that every id is read."""
+    separator: Literal["end_of_text", "none"]
+    """What follows each document: the end-of-text id, or nothing (the book's way, for a corpus of one document)."""
+    shard_size: int
+    """Ids in one file, held in memory while it is written; 1 or more. The windows do not depend on it."""
+
+    def __post_init__(self) -> None:
+        for name in ("context_length", "shard_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        if not 1 <= self.stride <= self.context_length:
+            raise ValueError(f"stride is {self.stride}; expected 1..{self.context_length} (context_length)")
+
+
+@dataclass(frozen=True)
+class Split:
+    """What was written of one split."""
+
+    split: str
+    """Its name: "train" or "validation"."""
+    documents: int
+    """Documents in it."""
+    ids: int
+    """Ids in it, separators included."""
+    size_bytes: int
+    """UTF-8 bytes of its text."""
+    files: tuple[str, ...]
+    """Its shards, in order."""
+
+
+def write(
+    documents: Iterable[tuple[int, npt.NDArray[np.integer[Any]]]],
+    folder: Path,
+    split: str,
+    *,
+    end_of_text: int | None,
+    vocab_size: int,
+    shard_size: int,
+    size_bytes: int,
+) -> Split:
+    """Write a split's ids as `{split}-00000.npy`, ... and return what was written, for `write_index`.
+
+    `documents` are (number, ids (token,)) in the order of the stream; `end_of_text` follows each, unless it is None.
+    `{split}-documents.npy` says where they begin: int64 (document, 2), each document's number and its first id's place.
+    `size_bytes` is the length of the split's text in UTF-8; the index carries it. Memory holds one shard.
+
+    Raises ValueError for an id outside 0..vocab_size - 1, naming the document.
+    """
+    if end_of_text is not None and not 0 <= end_of_text < vocab_size:
+        raise ValueError(f"end_of_text is {end_of_text}; expected an id of the vocabulary, 0..{vocab_size - 1}")
+    folder.mkdir(parents=True, exist_ok=True)
+    starts: list[tuple[int, int]] = []
+    files: list[str] = []
+    ids = 0
+    for n, shard in enumerate(_cut(_stream(documents, starts, end_of_text, vocab_size), shard_size)):
+        files.append(f"{split}-{n:05d}.npy")
+        _save(folder / files[-1], shard)
+        ids += len(shard)
+    _save(folder / f"{split}-documents.npy", np.array(starts, dtype=np.int64).reshape(-1, 2))
+    return Split(split, len(starts), ids, size_bytes, tuple(files))
+
+
+def window_count(ids: int, context_length: int, stride: int) -> int:
+    """Return the number of windows in a stream of so many ids.
+
+    >>> window_count(10, context_length=4, stride=4)
+    2
+    """
+    return len(range(0, ids - context_length, stride))
+
+
+def write_index(folder: Path, splits: Iterable[Split], *, context_length: int, stride: int, vocab_size: int) -> None:
+    """Write `index.json`: the shape of the windows, the vocabulary, and what each split holds and in which files.
+
+    Raises ValueError if a split has no window: fewer than context_length + 1 ids.
+    """
+    entries: dict[str, dict[str, Any]] = {}
+    for split in splits:
+        if split.ids <= context_length:
+            raise ValueError(
+                f"{split.split}: {split.ids} ids are too few for one window of context_length + 1 = "
+                f"{context_length + 1}; add text or lower context_length"
+            )
+        entry = asdict(split) | {"windows": window_count(split.ids, context_length, stride)}
+        entries[entry.pop("split")] = entry
+    index = {
+        "context_length": context_length,
+        "stride": stride,
+        "vocab_size": vocab_size,
+        "dtype": id_type(vocab_size).name,
+        "splits": entries,
+    }
+    text = json.dumps(index, indent=2) + "\n"
+    _whole(folder / "index.json", lambda file: file.write(text.encode("utf-8")))
+
+
+def id_type(vocab_size: int) -> np.dtype[np.unsignedinteger[Any]]:
+    """Return the type that ids are stored in: two bytes wherever the vocabulary lets them, little-endian."""
+    return np.dtype("<u2" if vocab_size <= 2**16 else "<u4")
+
+
+class Windows:
+    """The windows of one split: `len(windows)` of them, each `windows[k]` ids (context_length + 1,), read-only.
+
+    A window within one file is a view of the memory map; one that crosses a file's end is joined (a copy).
+
+    Raises ValueError if the folder holds no such split or its files do not fit its index.
+    """
+
+    def __init__(self, folder: Path | str, split: str) -> None:
+        folder = Path(folder)
+        try:
+            index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{folder}: no folder of shards, its index.json cannot be read: {error}") from error
+        if split not in index["splits"]:
+            raise ValueError(f"{folder}: no split {split!r}; it has {', '.join(index['splits'])}")
+        entry = index["splits"][split]
+        self.context_length: int = index["context_length"]
+        self.stride: int = index["stride"]
+        self.vocab_size: int = index["vocab_size"]
+        self.ids: int = entry["ids"]
+        self.size_bytes: int = entry["size_bytes"]
+        self.shards: list[Ids] = [_mapped(folder / name, index["dtype"]) for name in entry["files"]]
+        self._ends = list(accumulate(len(shard) for shard in self.shards))
+        if (found := self._ends[-1]) != self.ids:
+            raise ValueError(f"{folder}: the shards of {split} hold {found} ids; index.json counts {self.ids}")
+        self._count: int = entry["windows"]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, k: int) -> Ids:
+        if not 0 <= k < self._count:
+            raise IndexError(f"window {k} of {self._count}")
+        start = k * self.stride
+        stop = start + self.context_length + 1
+        parts = []
+        for n in range(bisect_right(self._ends, start), bisect_left(self._ends, stop) + 1):
+            begin = self._ends[n] - len(self.shards[n])
+            parts.append(self.shards[n][max(start - begin, 0) : stop - begin])
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _stream(
+    documents: Iterable[tuple[int, npt.NDArray[np.integer[Any]]]],
+    starts: list[tuple[int, int]],
+    end_of_text: int | None,
+    vocab_size: int,
+) -> Iterator[Ids]:
+    """Yield each document's ids and its separator, checked and in the stored type; note in `starts` where it begins."""
+    separator = np.array([] if end_of_text is None else [end_of_text], dtype=id_type(vocab_size))
+    position = 0
+    for document, ids in documents:
+        if len(ids) and (ids.min() < 0 or ids.max() >= vocab_size):
+            raise ValueError(
+                f"document {document} has ids {ids.min()}..{ids.max()}; "
+                f"the vocabulary of {vocab_size} tokens has 0..{vocab_size - 1}"
+            )
+        starts.append((document, position))
+        position += len(ids) + len(separator)
+        yield np.concatenate([ids.astype(separator.dtype), separator])
+
+
+def _cut(pieces: Iterable[Ids], size: int) -> Iterator[Ids]:
+    """Yield the joined pieces in arrays of `size` ids; the last may be shorter."""
+    held: list[Ids] = []
+    room = size
+    for piece in pieces:
+        while len(piece) >= room:
+            yield np.concatenate([*held, piece[:room]])
+            held, piece, room = [], piece[room:], size
+        held.append(piece)
+        room -= len(piece)
+    if room < size:
+        yield np.concatenate(held)
+
+
+def _mapped(path: Path, dtype: str) -> Ids:
+    try:
+        ids: Ids = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"{path}: cannot be read as a shard: {error}") from error
+    if ids.dtype != dtype or ids.ndim != 1:
+        raise ValueError(f"{path}: expected one row of {dtype}, got {ids.dtype} of shape {ids.shape}")
+    return ids
+
+
+def _save(path: Path, array: npt.NDArray[Any]) -> None:
+    _whole(path, lambda file: np.save(file, array, allow_pickle=False))
+
+
+def _whole(path: Path, write_to: Callable[[IO[bytes]], object]) -> None:
+    """Write a file under a temporary name and rename it, so that it appears whole or not at all."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            write_to(file)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

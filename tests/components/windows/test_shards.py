@@ -1,0 +1,220 @@
+import json
+
+import numpy as np
+import pytest
+
+from components.windows.shards import ShardSettings, Split, Windows, window_count, write, write_index
+
+
+def write_split(folder, ids, split="train", *, context_length, stride, shard_size=1000, vocab_size=100):
+    """One document without separator, as in the book."""
+    return write_documents(
+        folder, [(0, ids)], split, None, context_length=context_length, stride=stride, shard_size=shard_size,
+        vocab_size=vocab_size,
+    )  # fmt: skip
+
+
+def write_documents(folder, documents, split, end_of_text, *, context_length, stride, shard_size, vocab_size):
+    arrays = [(number, np.array(ids, dtype=np.int64)) for number, ids in documents]
+    written = write(
+        arrays, folder, split, end_of_text=end_of_text, vocab_size=vocab_size, shard_size=shard_size, size_bytes=7
+    )
+    write_index(folder, [written], context_length=context_length, stride=stride, vocab_size=vocab_size)
+    return Windows(folder, split)
+
+
+def by_the_book(ids, max_length, stride):
+    """The rule of the book's GPTDatasetV1 (Raschka, chapter 2.6), as it is printed there."""
+    input_ids, target_ids = [], []
+    for i in range(0, len(ids) - max_length, stride):
+        input_chunk = ids[i : i + max_length]
+        target_chunk = ids[i + 1 : i + max_length + 1]
+        input_ids.append(input_chunk)
+        target_ids.append(target_chunk)
+    return list(zip(input_ids, target_ids, strict=True))
+
+
+@pytest.mark.parametrize("shard_size", [1000, 20, 19, 7, 4, 1])
+@pytest.mark.parametrize(("length", "stride"), [(4, 4), (4, 1), (4, 3), (1, 1), (5, 2), (19, 19), (18, 1), (10, 10)])
+def test_windows_are_those_of_the_book_whatever_the_shard_size(tmp_path, length, stride, shard_size):
+    ids = list(range(20))
+    windows = write_split(tmp_path, ids, context_length=length, stride=stride, shard_size=shard_size)
+    assert [(window[:-1].tolist(), window[1:].tolist()) for window in windows] == by_the_book(ids, length, stride)
+    assert len(windows) == window_count(20, length, stride)
+
+
+def test_windows_of_ten_ids_by_eye(tmp_path):
+    windows = write_split(tmp_path, list(range(10)), context_length=4, stride=4)
+    assert [window.tolist() for window in windows] == [[0, 1, 2, 3, 4], [4, 5, 6, 7, 8]]
+
+
+def test_the_verdict_has_as_many_windows_as_the_book_prints():
+    # Raschka, chapter 5.1.3: 9 batches of training and 1 of validation, each of 2 windows of 256 tokens.
+    assert window_count(4612, context_length=256, stride=256) == 9 * 2
+    assert window_count(534, context_length=256, stride=256) == 1 * 2
+
+
+def test_a_last_window_that_just_fits_is_kept_and_one_that_does_not_is_not(tmp_path):
+    assert len(write_split(tmp_path / "nine", list(range(9)), context_length=4, stride=4)) == 2
+    assert len(write_split(tmp_path / "eight", list(range(8)), context_length=4, stride=4)) == 1
+
+
+def test_a_window_is_a_read_only_view_of_the_memory_map(tmp_path):
+    windows = write_split(tmp_path, list(range(50)), context_length=4, stride=3)
+    assert isinstance(windows.shards[0], np.memmap)
+    for window in windows:
+        assert isinstance(window, np.memmap)
+        assert np.shares_memory(window, windows.shards[0])
+        assert not window.flags.writeable
+
+
+def test_only_a_window_across_two_files_is_joined(tmp_path):
+    windows = write_split(tmp_path, list(range(20)), context_length=3, stride=2, shard_size=10)
+    assert [len(shard) for shard in windows.shards] == [10, 10]
+    views = [any(np.shares_memory(window, shard) for shard in windows.shards) for window in windows]
+    assert views == [True, True, True, True, False, True, True, True, True]  # the fifth is 8, 9 | 10, 11
+
+
+def test_ids_are_stored_once_and_in_files_of_the_asked_size(tmp_path):
+    write_split(tmp_path, list(range(25)), context_length=4, stride=1, shard_size=10)
+    files = sorted(path.name for path in tmp_path.glob("*.npy"))
+    assert files == ["train-00000.npy", "train-00001.npy", "train-00002.npy", "train-documents.npy"]
+    stored = np.concatenate([np.load(tmp_path / name) for name in files[:3]])
+    assert stored.tolist() == list(range(25))
+
+
+@pytest.mark.parametrize(("vocab_size", "name"), [(257, "uint16"), (65_536, "uint16"), (65_537, "uint32")])
+def test_ids_take_two_bytes_up_to_a_vocabulary_of_65536(tmp_path, vocab_size, name):
+    ids = [0, vocab_size - 1, 5]
+    windows = write_split(tmp_path, ids, context_length=2, stride=1, vocab_size=vocab_size)
+    assert (windows[0].dtype, windows[0].tolist()) == (np.dtype(name), ids)
+    assert windows.vocab_size == vocab_size
+
+
+def test_each_document_is_followed_by_the_end_of_text_and_its_place_is_kept(tmp_path):
+    documents = [(3, [1, 2]), (5, []), (9, [4, 5, 6])]
+    windows = write_documents(
+        tmp_path, documents, "train", 99, context_length=7, stride=1, shard_size=4, vocab_size=100
+    )  # fmt: skip
+    assert windows[0].tolist() == [1, 2, 99, 99, 4, 5, 6, 99]
+    assert np.load(tmp_path / "train-documents.npy").tolist() == [[3, 0], [5, 3], [9, 4]]
+
+
+def test_the_index_counts_what_was_written(tmp_path):
+    splits = [
+        write([(0, np.arange(9)), (1, np.arange(4))], tmp_path, "train", end_of_text=50, vocab_size=51, shard_size=10,
+              size_bytes=33),
+        write([(2, np.arange(6))], tmp_path, "validation", end_of_text=50, vocab_size=51, shard_size=10, size_bytes=12),
+    ]  # fmt: skip
+    write_index(tmp_path, splits, context_length=4, stride=2, vocab_size=51)
+    assert json.loads((tmp_path / "index.json").read_text()) == {
+        "context_length": 4,
+        "stride": 2,
+        "vocab_size": 51,
+        "dtype": "uint16",
+        "splits": {
+            "train": {
+                "documents": 2,
+                "ids": 15,
+                "size_bytes": 33,
+                "files": ["train-00000.npy", "train-00001.npy"],
+                "windows": 6,
+            },
+            "validation": {
+                "documents": 1,
+                "ids": 7,
+                "size_bytes": 12,
+                "files": ["validation-00000.npy"],
+                "windows": 2,
+            },
+        },
+    }
+    windows = Windows(tmp_path, "validation")
+    assert (len(windows), windows.ids, windows.size_bytes) == (2, 7, 12)
+    assert [window.tolist() for window in windows] == [[0, 1, 2, 3, 4], [2, 3, 4, 5, 50]]  # no id of train
+
+
+def test_equal_ids_give_equal_bytes(tmp_path):
+    for name in ("a", "b"):
+        write_split(tmp_path / name, list(range(30)), context_length=4, stride=2, shard_size=12)
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert len(names) == 5
+    assert names == sorted(path.name for path in (tmp_path / "b").iterdir())
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.parametrize("count", [0, 1, 4])
+def test_a_split_shorter_than_a_window_is_refused_with_both_numbers(tmp_path, count):
+    message = rf"validation: {count} ids are too few for one window of context_length \+ 1 = 5; add text or lower"
+    with pytest.raises(ValueError, match=message):
+        write_split(tmp_path, list(range(count)), "validation", context_length=4, stride=4)
+    assert not (tmp_path / "index.json").exists()
+
+
+@pytest.mark.parametrize("id_", [100, -1, 65_536 + 5])
+def test_an_id_outside_the_vocabulary_is_refused_before_it_is_narrowed(tmp_path, id_):
+    with pytest.raises(ValueError, match=r"document 0 has ids .*; the vocabulary of 100 tokens has 0\.\.99"):
+        write_split(tmp_path, [1, id_, 2], context_length=2, stride=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_separator_outside_the_vocabulary_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"end_of_text is 100; expected an id of the vocabulary, 0\.\.99"):
+        write([], tmp_path, "train", end_of_text=100, vocab_size=100, shard_size=10, size_bytes=0)
+
+
+def test_a_window_that_is_not_there_is_an_index_error(tmp_path):
+    windows = write_split(tmp_path, list(range(10)), context_length=4, stride=4)
+    for k in (2, -1):
+        with pytest.raises(IndexError, match=f"window {k} of 2"):
+            windows[k]
+
+
+def test_a_folder_that_holds_no_shards_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"no folder of shards, its index\.json cannot be read"):
+        Windows(tmp_path, "train")
+    write_split(tmp_path, list(range(10)), context_length=4, stride=4)
+    with pytest.raises(ValueError, match="no split 'validation'; it has train"):
+        Windows(tmp_path, "validation")
+
+
+def test_shards_that_do_not_fit_their_index_are_refused(tmp_path):
+    write_split(tmp_path, list(range(10)), context_length=4, stride=4)
+    shard = tmp_path / "train-00000.npy"
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-2])
+    with pytest.raises(ValueError, match=r"train-00000\.npy: cannot be read as a shard"):
+        Windows(tmp_path, "train")
+    np.save(shard, np.arange(10, dtype=np.float32))
+    with pytest.raises(ValueError, match="expected one row of uint16, got float32"):
+        Windows(tmp_path, "train")
+    np.save(shard, np.arange(9, dtype=np.uint16))
+    with pytest.raises(ValueError, match=r"the shards of train hold 9 ids; index\.json counts 10"):
+        Windows(tmp_path, "train")
+    shard.unlink()
+    with pytest.raises(ValueError, match=r"train-00000\.npy: cannot be read as a shard"):
+        Windows(tmp_path, "train")
+
+
+def test_what_was_written_is_said(tmp_path):
+    written = write(
+        [(4, np.arange(12))], tmp_path, "train", end_of_text=None, vocab_size=12, shard_size=8, size_bytes=40
+    )
+    assert written == Split("train", 1, 12, 40, ("train-00000.npy", "train-00001.npy"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"context_length": 0}, "context_length is 0; expected 1 or more"),
+        ({"stride": 0}, r"stride is 0; expected 1\.\.8 \(context_length\)"),
+        ({"stride": 9}, r"stride is 9; expected 1\.\.8 \(context_length\)"),
+        ({"shard_size": 0}, "shard_size is 0; expected 1 or more"),
+    ],
+)
+def test_settings_out_of_range_are_refused_by_name_and_value(change, message):
+    fitting = {"context_length": 8, "stride": 8, "separator": "none", "shard_size": 100}
+    ShardSettings(**fitting)
+    with pytest.raises(ValueError, match=message):
+        ShardSettings(**fitting | change)
