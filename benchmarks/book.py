@@ -1,0 +1,318 @@
+"""The book's pretraining, by our components and by the book's code, side by side: losses and wall-clock.
+
+    python -m benchmarks.book --shared ../shared/data
+
+Trains a fresh 124M GPT on The Verdict as chapter 5 does: 10 epochs, context 256, batch 2, AdamW 4e-4 with weight decay
+0.1 on every parameter, dropout 0.1, seed 123, no warm-up, no clipping. The two take turns, epoch by epoch, in one
+process, so that both see the same machine; only training steps are timed, evaluation is not. Prints Markdown; exits 1
+if a full run misses a target. Takes 10 to 20 minutes on two idle cores and 6 GB of memory.
+"""
+
+import argparse
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from components.gpt.model import GPT, GPTConfig
+from components.tokenizer.bpe import Tokenizer
+from components.training.loop import TrainingSettings, mean_loss, train
+from components.training.losses import next_token
+from components.training.optimizer import OptimizerSettings
+from components.training.schedule import ScheduleSettings
+from components.windows.batches import Batches, in_order
+from components.windows.shards import Windows, write, write_index
+
+CPU = torch.device("cpu")
+EPOCHS = 10
+BATCH_SIZE = 2
+SEED = 123
+LEARNING_RATE = 4e-4
+WEIGHT_DECAY = 0.1
+CONFIG = GPTConfig(
+    vocab_size=50257,
+    context_length=256,
+    emb_dim=768,
+    n_heads=12,
+    n_layers=12,
+    drop_rate=0.1,
+    qkv_bias=False,
+    tie_weights=False,
+    init="book",
+)
+
+
+# The book's model and loop, restated from chapters 3 to 5: three matrices for queries, keys and values, a mask and a
+# softmax in the open, LayerNorm and GELU by hand, torch's defaults wherever the book says nothing else.
+
+
+class BookAttention(nn.Module):
+    """Multi-head attention with its mask and its softmax written out."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.n_heads, self.head_dim = config.n_heads, config.emb_dim // config.n_heads
+        self.W_query = nn.Linear(config.emb_dim, config.emb_dim, bias=config.qkv_bias)
+        self.W_key = nn.Linear(config.emb_dim, config.emb_dim, bias=config.qkv_bias)
+        self.W_value = nn.Linear(config.emb_dim, config.emb_dim, bias=config.qkv_bias)
+        self.out_proj = nn.Linear(config.emb_dim, config.emb_dim)
+        self.dropout = nn.Dropout(config.drop_rate)
+        self.register_buffer("mask", torch.triu(torch.ones(config.context_length, config.context_length), diagonal=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (batch, token, emb_dim) for the same."""
+        batch, tokens, width = x.shape
+        keys = self.W_key(x).view(batch, tokens, self.n_heads, self.head_dim).transpose(1, 2)
+        queries = self.W_query(x).view(batch, tokens, self.n_heads, self.head_dim).transpose(1, 2)
+        values = self.W_value(x).view(batch, tokens, self.n_heads, self.head_dim).transpose(1, 2)
+        scores = queries @ keys.transpose(2, 3)
+        scores.masked_fill_(self.mask.bool()[:tokens, :tokens], -torch.inf)  # type: ignore[operator]
+        weights = self.dropout(torch.softmax(scores / keys.shape[-1] ** 0.5, dim=-1))
+        out: Tensor = self.out_proj((weights @ values).transpose(1, 2).contiguous().view(batch, tokens, width))
+        return out
+
+
+class BookLayerNorm(nn.Module):
+    """Mean 0 and variance 1 over the last dimension, then scale and shift."""
+
+    def __init__(self, emb_dim: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(emb_dim))
+        self.shift = nn.Parameter(torch.zeros(emb_dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the normalised `x`."""
+        mean = x.mean(dim=-1, keepdim=True)
+        variance = x.var(dim=-1, keepdim=True, unbiased=False)
+        return self.scale * ((x - mean) / torch.sqrt(variance + 1e-5)) + self.shift
+
+
+class BookGELU(nn.Module):
+    """GELU by its tanh formula."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return GELU of `x`."""
+        return 0.5 * x * (1 + torch.tanh(torch.sqrt(torch.tensor(2.0 / torch.pi)) * (x + 0.044715 * torch.pow(x, 3))))
+
+
+class BookBlock(nn.Module):
+    """A pre-norm transformer block."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.att = BookAttention(config)
+        self.ff = nn.Sequential(
+            nn.Linear(config.emb_dim, 4 * config.emb_dim), BookGELU(), nn.Linear(4 * config.emb_dim, config.emb_dim)
+        )
+        self.norm1, self.norm2 = BookLayerNorm(config.emb_dim), BookLayerNorm(config.emb_dim)
+        self.drop_shortcut = nn.Dropout(config.drop_rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (batch, token, emb_dim) for the same."""
+        x = x + self.drop_shortcut(self.att(self.norm1(x)))
+        out: Tensor = x + self.drop_shortcut(self.ff(self.norm2(x)))
+        return out
+
+
+class BookGPT(nn.Module):
+    """The book's GPTModel."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.tok_emb = nn.Embedding(config.vocab_size, config.emb_dim)
+        self.pos_emb = nn.Embedding(config.context_length, config.emb_dim)
+        self.drop_emb = nn.Dropout(config.drop_rate)
+        self.trf_blocks = nn.Sequential(*[BookBlock(config) for _ in range(config.n_layers)])
+        self.final_norm = BookLayerNorm(config.emb_dim)
+        self.out_head = nn.Linear(config.emb_dim, config.vocab_size, bias=False)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return the logits (batch, token, vocab) of ids (batch, token)."""
+        x = self.drop_emb(self.tok_emb(ids) + self.pos_emb(torch.arange(ids.shape[1], device=ids.device)))
+        logits: Tensor = self.out_head(self.final_norm(self.trf_blocks(x)))
+        return logits
+
+
+def book_epochs(model: nn.Module, windows: Windows) -> Iterator[None]:
+    """Train by the book's loop and yield after each epoch, without end."""
+    rows = [torch.cat(part) for part in zip(*in_order(windows, len(windows)), strict=True)]
+    generator = torch.Generator().manual_seed(SEED)
+    loader = DataLoader(TensorDataset(*rows), BATCH_SIZE, shuffle=True, drop_last=True, generator=generator)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    while True:
+        model.train()
+        for inputs, targets in loader:
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        yield
+
+
+def our_epochs(model: nn.Module, windows: Windows, epochs: int) -> Iterator[None]:
+    """Train by our loop and yield after each epoch."""
+    batches = Batches(windows, BATCH_SIZE, SEED)
+    settings = TrainingSettings(
+        max_steps=epochs * batches.steps_per_epoch,
+        batch_size=BATCH_SIZE,
+        accumulate=1,
+        clip_norm=None,
+        precision="float32",
+        compile=False,
+        evaluate_every=batches.steps_per_epoch,
+        evaluate_batches=None,
+        optimizer=OptimizerSettings(
+            name="adamw",
+            learning_rate=LEARNING_RATE,
+            adamw_learning_rate=None,
+            weight_decay=WEIGHT_DECAY,
+            decay="all",
+            beta1=0.9,
+            beta2=0.999,
+            momentum=0.95,
+        ),
+        schedule=ScheduleSettings("constant", warmup_steps=0, initial=0.0, minimum=0.0, decay_share=0.0),
+        seed=SEED,
+    )
+    for step in train(model, batches, next_token, settings, device=CPU):
+        if (step.step + 1) % batches.steps_per_epoch == 0:
+            yield
+
+
+@dataclass
+class Contestant:
+    """One side of the comparison: its model, its epochs, and what was measured."""
+
+    name: str
+    model: nn.Module
+    epochs: Iterator[None]
+    initial: tuple[float, float] = (0.0, 0.0)
+    final: tuple[float, float] = (0.0, 0.0)
+    epochs_s: tuple[float, ...] = ()
+
+
+def compare(config: GPTConfig, windows: tuple[Windows, Windows], epochs: int) -> tuple[Contestant, Contestant]:
+    """Train both from the same seed, an epoch each in turn; return ours and the book's with losses and times."""
+    training, validation = windows
+
+    def losses(model: nn.Module) -> tuple[float, float]:
+        train_loss, validation_loss = (
+            mean_loss(model, in_order(split, BATCH_SIZE), next_token, device=CPU).value
+            for split in (training, validation)
+        )
+        return train_loss, validation_loss
+
+    def fresh(kind: Callable[[GPTConfig], nn.Module]) -> nn.Module:
+        torch.manual_seed(SEED)
+        return kind(config)
+
+    ours, book = fresh(GPT), fresh(BookGPT)
+    contestants = (
+        Contestant("ours", ours, our_epochs(ours, training, epochs)),
+        Contestant("book", book, book_epochs(book, training)),
+    )
+    for one in contestants:
+        one.initial = losses(one.model)
+    torch.manual_seed(SEED)  # the book's dropout is drawn from the global generator; ours is not
+    for epoch in range(epochs):
+        for one in contestants[:: 1 if epoch % 2 == 0 else -1]:
+            started = time.perf_counter()
+            next(one.epochs)
+            one.epochs_s += (time.perf_counter() - started,)
+            print(f"epoch {epoch + 1} {one.name}: {one.epochs_s[-1]:.1f} s", file=sys.stderr)
+    for one in contestants:
+        one.final = losses(one.model)
+    return contestants
+
+
+def verdict_windows(shared: Path, folder: Path, context_length: int) -> tuple[Windows, Windows]:
+    """Return The Verdict's training and validation windows: split at int(0.9 n) characters, stride = context."""
+    tokenizer = Tokenizer.gpt2(shared / "gpt2_bpe")
+    text = (shared / "book" / "the-verdict.txt").read_text(encoding="utf-8")
+    cut = int(0.9 * len(text))
+    vocab_size = tokenizer.vocab_size
+    splits = [
+        write(
+            [(0, np.array(tokenizer.encode(part)))],
+            folder,
+            split,
+            end_of_text=None,
+            vocab_size=vocab_size,
+            shard_size=2**20,
+            size_bytes=len(part.encode("utf-8")),
+        )
+        for split, part in (("train", text[:cut]), ("validation", text[cut:]))
+    ]
+    write_index(folder, splits, context_length=context_length, stride=context_length, vocab_size=vocab_size)
+    return Windows(folder, "train"), Windows(folder, "validation")
+
+
+def report(ours: Contestant, book: Contestant) -> str:
+    """Return the result as Markdown."""
+    lines = [
+        "| | initial train | initial validation | final train | final validation | epoch, median s | all epochs s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for one in (ours, book):
+        figures = [f"{value:.5f}" for value in (*one.initial, *one.final)]
+        figures += [f"{statistics.median(one.epochs_s):.2f}", f"{sum(one.epochs_s):.1f}"]
+        lines.append(f"| {one.name} | {' | '.join(figures)} |")
+    ratio = statistics.median(ours.epochs_s) / statistics.median(book.epochs_s)
+    lines += ["", f"{len(ours.epochs_s)} epochs; median epoch, ours / book: {ratio:.3f}.", machine()]
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    """Return a line on hardware, versions, commit and date."""
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    return (
+        f"{names[0] if names else platform.processor()}, {torch.get_num_threads()} threads, "
+        f"{torch.backends.cpu.get_cpu_capability()}; {platform.system()}, Python {platform.python_version()}, "
+        f"torch {torch.__version__}; commit {commit.stdout.strip() or 'none'}; {time.strftime('%Y-%m-%d')}."
+    )
+
+
+def missed(ours: Contestant, book: Contestant) -> list[str]:
+    """Return each target that a full run has missed, in words."""
+    targets = {
+        "initial losses 10.98758 and 10.98110 to 1e-4": abs(ours.initial[0] - 10.98758347829183) < 1e-4
+        and abs(ours.initial[1] - 10.98110580444336) < 1e-4,
+        "final train loss below 1": ours.final[0] < 1.0,
+        "final validation loss between 6.1 and 6.6": 6.1 <= ours.final[1] <= 6.6,
+        "no more time than the book's code": statistics.median(ours.epochs_s) <= statistics.median(book.epochs_s),
+    }
+    return [target for target, is_reached in targets.items() if not is_reached]
+
+
+def main() -> int:
+    """Run the comparison and print it; return 1 if a full run misses a target."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.book", description=__doc__.splitlines()[0])
+    parser.add_argument("--shared", type=Path, required=True, help="folder with book/the-verdict.txt and gpt2_bpe/")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="fewer than 10 is a trial and checks no target")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        windows = verdict_windows(arguments.shared, Path(folder), CONFIG.context_length)
+        ours, book = compare(CONFIG, windows, arguments.epochs)
+    print(report(ours, book))
+    failures = missed(ours, book) if arguments.epochs == EPOCHS else []
+    for failure in failures:
+        print(f"missed: {failure}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,409 @@
+"""The loop on models of a few dozen numbers, against plain torch written out."""
+
+import dataclasses
+import itertools
+import math
+import shutil
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW
+
+from components.training.loop import MeanLoss, NonFiniteLoss, Step, TrainingSettings, mean_loss, train
+from components.training.losses import Batch, next_token
+from components.training.optimizer import OptimizerSettings, make
+from components.training.schedule import ScheduleSettings
+
+CPU = torch.device("cpu")
+VOCABULARY = 7
+SETTINGS = TrainingSettings(
+    max_steps=5,
+    batch_size=4,
+    accumulate=1,
+    clip_norm=None,
+    precision="float32",
+    compile=False,
+    evaluate_every=2,
+    evaluate_batches=None,
+    optimizer=OptimizerSettings("adamw", 0.01, None, 0.1, "all", 0.9, 0.95, 0.95),
+    schedule=ScheduleSettings("constant", warmup_steps=0, initial=0.0, minimum=0.0, decay_share=0.0),
+    seed=3,
+)
+
+
+class Tiny(nn.Module):
+    """An embedding, a block with dropout, a head."""
+
+    def __init__(self, drop_rate: float = 0.0) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(VOCABULARY, 6)
+        self.blocks = nn.ModuleList([nn.Sequential(nn.Linear(6, 6), nn.Tanh(), nn.Dropout(drop_rate))])
+        self.head = nn.Linear(6, VOCABULARY)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        hidden = self.embedding(ids)
+        for block in self.blocks:
+            hidden = hidden + block(hidden)
+        return self.head(hidden)
+
+
+def tiny(drop_rate: float = 0.0) -> Tiny:
+    torch.manual_seed(0)
+    return Tiny(drop_rate)
+
+
+def batch_of(index: int, rows: int = 4) -> Batch:
+    """Batch `index`: 5 tokens a row, each followed by the next number; drawn from its own number only."""
+    inputs = torch.randint(0, VOCABULARY, (rows, 5), generator=torch.Generator().manual_seed(100 + index))
+    return inputs, (inputs + 1) % VOCABULARY
+
+
+def flat(model: nn.Module) -> Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def run(model: nn.Module, settings: TrainingSettings = SETTINGS, batches=batch_of, **more) -> list[Step]:
+    return list(train(model, batches, next_token, settings, device=CPU, **more))
+
+
+def test_the_loop_is_the_five_lines_of_plain_torch():
+    ours, plain = tiny(), tiny()
+    steps = run(ours)
+    optimizer = AdamW(plain.parameters(), lr=0.01, betas=(0.9, 0.95), weight_decay=0.1)
+    losses = []
+    for step in range(5):
+        inputs, targets = batch_of(step)
+        loss = nn.functional.cross_entropy(plain(inputs).flatten(0, 1), targets.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert [step.loss.item() for step in steps] == pytest.approx(losses, abs=1e-6)
+    assert torch.allclose(flat(ours), flat(plain), atol=1e-6)
+
+
+def test_a_model_learns():
+    steps = run(tiny(), dataclasses.replace(SETTINGS, max_steps=200))
+    assert steps[0].loss.item() == pytest.approx(math.log(VOCABULARY), abs=1.0)
+    assert steps[-1].loss.item() < 0.2
+
+
+def test_steps_are_numbered_from_0_and_count_their_targets():
+    steps = run(tiny(), dataclasses.replace(SETTINGS, accumulate=3))
+    assert [step.step for step in steps] == [0, 1, 2, 3, 4]
+    assert [step.tokens for step in steps] == [3 * 4 * 5] * 5
+
+
+def test_each_step_asks_for_its_own_batches_in_order():
+    asked = []
+
+    def batches(index: int) -> Batch:
+        asked.append(index)
+        return batch_of(index)
+
+    run(tiny(), dataclasses.replace(SETTINGS, max_steps=4, accumulate=2), batches, first_step=1)
+    assert asked == [2, 3, 4, 5, 6, 7]
+
+
+def accumulated_and_whole(mask: Tensor | None = None, clip_norm: float | None = None) -> tuple[list[Step], list[Step]]:
+    """Two models trained on the same 12 rows a step: as 3 batches of 4, and as 1 of 12; their weights must agree."""
+
+    def whole(index: int) -> Batch:
+        inputs, targets = batch_of(index, rows=12)
+        return inputs, targets if mask is None else targets.masked_fill(mask, -100)
+
+    def third(index: int) -> Batch:
+        rows = slice(index % 3 * 4, index % 3 * 4 + 4)
+        return tuple(tensor[rows] for tensor in whole(index // 3))
+
+    apart, together = tiny(), tiny()
+    settings = dataclasses.replace(SETTINGS, clip_norm=clip_norm)
+    steps_apart = run(apart, dataclasses.replace(settings, accumulate=3), third)
+    steps_together = run(together, dataclasses.replace(settings, batch_size=12), whole)
+    assert torch.allclose(flat(apart), flat(together), atol=1e-6)
+    return steps_apart, steps_together
+
+
+@pytest.mark.parametrize("clip_norm", [None, 0.1])
+def test_accumulating_equals_one_big_batch(clip_norm):
+    apart, together = accumulated_and_whole(clip_norm=clip_norm)
+    assert [s.loss.item() for s in apart] == pytest.approx([s.loss.item() for s in together], abs=1e-6)
+    norms = [s.gradient_norm.item() for s in together]
+    assert [s.gradient_norm.item() for s in apart] == pytest.approx(norms, abs=1e-6)
+
+
+def test_accumulating_equals_one_big_batch_when_the_batches_differ_in_targets():
+    mask = torch.zeros(12, 5, dtype=torch.bool)
+    mask[0:4, 1:] = True  # 4 targets in the first batch,
+    mask[4:8] = True  # none in the second,
+    apart, together = accumulated_and_whole(mask)  # 20 in the third
+    assert [s.tokens for s in apart] == [s.tokens for s in together] == [24] * 5
+    assert [s.loss.item() for s in apart] == pytest.approx([s.loss.item() for s in together], abs=1e-6)
+
+
+def test_a_long_gradient_is_shortened_to_the_norm_and_a_short_one_left_alone():
+    # Plain gradient descent shows the gradient itself: weights move by lr * gradient.
+    def moved(clip_norm: float | None) -> tuple[float, float]:
+        model = tiny()
+        before = flat(model)
+        optimizer = torch.optim.SGD([{"params": model.parameters(), "peak_learning_rate": 1.0}], lr=1.0)
+        settings = dataclasses.replace(SETTINGS, max_steps=1, clip_norm=clip_norm)
+        (step,) = run(model, settings, optimizers=[optimizer])
+        return (flat(model) - before).norm().item(), step.gradient_norm.item()
+
+    free, norm = moved(None)
+    assert free == pytest.approx(norm, rel=1e-4)
+    assert moved(0.5 * norm) == pytest.approx((0.5 * norm, norm), rel=1e-4)
+    assert moved(2.0 * norm) == pytest.approx((norm, norm), rel=1e-4)
+
+
+def test_the_rate_of_each_step_is_the_schedules():
+    schedule = ScheduleSettings("linear", warmup_steps=2, initial=0.0, minimum=0.0, decay_share=0.4)
+    steps = run(tiny(), dataclasses.replace(SETTINGS, schedule=schedule))
+    assert [step.learning_rate for step in steps] == pytest.approx([0.0, 0.005, 0.01, 0.01, 0.005])
+
+
+def test_a_rate_of_zero_moves_nothing():
+    model = tiny()
+    schedule = ScheduleSettings("cosine", warmup_steps=1, initial=0.0, minimum=0.0, decay_share=0.0)
+    before = flat(model)
+    run(model, dataclasses.replace(SETTINGS, max_steps=1, schedule=schedule))
+    assert torch.equal(flat(model), before)
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_same_seed_gives_the_same_weights_bit_for_bit(name, precision):
+    optimizer = dataclasses.replace(SETTINGS.optimizer, name=name)
+    settings = dataclasses.replace(SETTINGS, optimizer=optimizer, precision=precision, accumulate=2)
+    one, two, other = tiny(drop_rate=0.5), tiny(drop_rate=0.5), tiny(drop_rate=0.5)
+    run(one, settings)
+    torch.rand(17)  # what else the process draws does not matter
+    run(two, settings)
+    run(other, dataclasses.replace(settings, seed=4))
+    assert torch.equal(flat(one), flat(two))
+    assert not torch.equal(flat(one), flat(other))
+
+
+def test_dropout_differs_from_step_to_step():
+    seen = []
+
+    class Watched(Tiny):
+        def forward(self, ids: Tensor) -> Tensor:
+            seen.append(self.blocks[0][2](torch.ones(64)))
+            return super().forward(ids)
+
+    torch.manual_seed(0)
+    run(Watched(drop_rate=0.5))
+    assert all(not torch.equal(one, two) for one, two in itertools.pairwise(seen))
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_a_run_taken_up_in_the_middle_ends_with_the_same_weights(name):
+    settings = dataclasses.replace(SETTINGS, optimizer=dataclasses.replace(SETTINGS.optimizer, name=name))
+    through, broken = tiny(drop_rate=0.5), tiny(drop_rate=0.5)
+    run(through, settings)
+    optimizers = make(broken, settings.optimizer)
+    for step in train(broken, batch_of, next_token, settings, device=CPU, optimizers=optimizers):
+        if step.step == 1:
+            break
+    taken_up = tiny(drop_rate=0.5)
+    taken_up.load_state_dict(broken.state_dict())
+    again = make(taken_up, settings.optimizer)
+    for new, old in zip(again, optimizers, strict=True):
+        new.load_state_dict(old.state_dict())
+    steps = run(taken_up, settings, first_step=2, optimizers=again)
+    assert [step.step for step in steps] == [2, 3, 4]
+    assert torch.equal(flat(taken_up), flat(through))
+
+
+@pytest.mark.parametrize("first_step", [0, 3, 9])
+def test_no_steps_leave_the_model_as_it_is(first_step):
+    model = tiny()
+    before = flat(model)
+    assert run(model, dataclasses.replace(SETTINGS, max_steps=0), first_step=first_step) == []
+    assert torch.equal(flat(model), before)
+
+
+def test_what_the_caller_does_between_steps_changes_nothing():
+    quiet, busy = tiny(drop_rate=0.5), tiny(drop_rate=0.5)
+    run(quiet)
+    for _ in train(busy, batch_of, next_token, SETTINGS, device=CPU):
+        mean_loss(busy, [batch_of(50)], next_token, device=CPU)
+        busy.eval()
+        torch.manual_seed(99)
+    assert torch.equal(flat(quiet), flat(busy))
+
+
+def test_the_callers_generator_and_choice_of_algorithms_are_kept():
+    inside = []
+
+    def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        inside.append(torch.are_deterministic_algorithms_enabled())
+        return next_token(model, batch)
+
+    model = tiny(drop_rate=0.5)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    for _ in train(model, batch_of, loss, SETTINGS, device=CPU):
+        assert not torch.are_deterministic_algorithms_enabled()
+    mean_loss(model, [batch_of(0)], loss, device=CPU)
+    assert inside == [True] * 6
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("poison", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_stops_and_names_the_step_without_moving_the_weights(poison):
+    def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        total, count = next_token(model, batch[:2])
+        return total * batch[2], count
+
+    def batches(index: int) -> Batch:
+        return *batch_of(index), torch.tensor(poison if index == 2 else 1.0)
+
+    model, good = tiny(), tiny()
+    run(good, dataclasses.replace(SETTINGS, max_steps=2))
+    with pytest.raises(NonFiniteLoss, match="step 2: the loss is"):
+        list(train(model, batches, loss, SETTINGS, device=CPU))
+    assert torch.equal(flat(model), flat(good))
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_gradient_that_is_not_finite_stops_too():
+    # The square root of zero is finite, its slope is not.
+    def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        total, count = next_token(model, batch)
+        return total + (total - total.detach()).clamp(min=0).sqrt(), count
+
+    model = tiny()
+    before = flat(model)
+    with pytest.raises(NonFiniteLoss, match=r"step 0: the loss is .* norm of its gradient (inf|nan)"):
+        list(train(model, batch_of, loss, SETTINGS, device=CPU))
+    assert torch.equal(flat(model), before)
+
+
+def test_a_step_without_a_single_target_stops_and_says_so():
+    def nothing(index: int) -> Batch:
+        inputs, targets = batch_of(index)
+        return inputs, torch.full_like(targets, -100)
+
+    with pytest.raises(NonFiniteLoss, match="step 0: the loss is nan over 0 targets"):
+        run(tiny(), batches=nothing)
+
+
+def test_gradients_left_over_from_before_are_not_used():
+    clean, stale = tiny(), tiny()
+    for parameter in stale.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    run(clean)
+    run(stale)
+    assert torch.equal(flat(clean), flat(stale))
+
+
+def test_frozen_parameters_stay():
+    model = tiny()
+    model.embedding.requires_grad_(False)
+    before, head = model.embedding.weight.clone(), model.head.weight.detach().clone()
+    run(model)
+    assert torch.equal(model.embedding.weight, before)
+    assert not torch.equal(model.head.weight, head)
+
+
+def test_bfloat16_computes_the_products_in_bfloat16_and_keeps_the_weights_in_float32():
+    seen = []
+
+    class Watched(Tiny):
+        def forward(self, ids: Tensor) -> Tensor:
+            logits = super().forward(ids)
+            seen.append(logits.dtype)
+            return logits
+
+    torch.manual_seed(0)
+    model = Watched()
+    steps = run(model, dataclasses.replace(SETTINGS, precision="bfloat16"))
+    exact = run(tiny())
+    assert set(seen) == {torch.bfloat16}
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert [s.loss.item() for s in steps] == pytest.approx([s.loss.item() for s in exact], rel=0.02)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_evaluation_restores_the_mode_and_leaves_no_gradient(training):
+    model = tiny(drop_rate=0.5).train(training)
+    one = mean_loss(model, [batch_of(0)], next_token, device=CPU)
+    two = mean_loss(model, [batch_of(0)], next_token, device=CPU)
+    assert one == two  # no dropout
+    assert model.training is training
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_evaluation_restores_the_mode_after_an_error_too():
+    model = tiny()
+    with pytest.raises(IndexError):
+        mean_loss(model, [(torch.tensor([[VOCABULARY]]), torch.tensor([[0]]))], next_token, device=CPU)
+    assert model.training
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_the_mean_over_batches_of_unequal_size_is_the_mean_over_targets():
+    model = tiny()
+    with torch.no_grad():
+        model.head.weight.zero_()
+        model.head.bias.copy_(torch.log(torch.tensor([4.0, 2.0, 2.0, 1.0, 1.0, 1.0, 1.0])))
+    # Probabilities 1/3 and 1/12, whatever the input: five targets of ln 3, one of ln 12, one ignored.
+    batches = [
+        (torch.zeros(1, 5).long(), torch.tensor([[0, 0, 0, 0, 0]])),
+        (torch.zeros(1, 2).long(), torch.tensor([[3, -100]])),
+    ]
+    result = mean_loss(model, iter(batches), next_token, device=CPU)
+    assert result.count == 6
+    assert result.value == pytest.approx((5 * math.log(3) + math.log(12)) / 6, abs=1e-6)
+
+
+def test_the_mean_over_nothing_is_refused():
+    with pytest.raises(ValueError, match="no target"):
+        mean_loss(tiny(), [], next_token, device=CPU)
+
+
+def test_the_mean_loss_is_a_number_in_nats_and_its_count():
+    model = tiny()
+    with torch.no_grad():
+        model.head.weight.zero_()
+        model.head.bias.zero_()
+    result = mean_loss(model, [batch_of(0)], next_token, device=CPU)
+    assert result == MeanLoss(pytest.approx(math.log(VOCABULARY), abs=1e-6), 20)
+
+
+def test_evaluation_follows_step_0_every_nth_and_the_last():
+    settings = dataclasses.replace(SETTINGS, max_steps=8, evaluate_every=3)
+    assert [step for step in range(8) if settings.is_evaluated(step)] == [0, 3, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("max_steps", -1),
+        ("batch_size", 0),
+        ("accumulate", 0),
+        ("clip_norm", 0.0),
+        ("evaluate_every", 0),
+        ("evaluate_batches", 0),
+        ("seed", -1),
+    ],
+)
+def test_a_number_out_of_range_is_refused_by_name(field, value):
+    with pytest.raises(ValueError, match=f"{field} is {value}"):
+        dataclasses.replace(SETTINGS, **{field: value})
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, on importing its compiler
+def test_a_compiled_model_learns_the_same():
+    compiled, eager = tiny(), tiny()
+    settings = dataclasses.replace(SETTINGS, max_steps=2)
+    run(compiled, dataclasses.replace(settings, compile=True))
+    run(eager, settings)
+    assert torch.allclose(flat(compiled), flat(eager), atol=1e-6)
