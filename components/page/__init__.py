@@ -1,0 +1,51 @@
+"""Facts as one HTML page."""
+
+from components.page.charts import confusion_png, confusion_svg
+from components.page.facts import (
+    Block,
+    Column,
+    ConfusionMatrix,
+    Curves,
+    Dot,
+    Estimate,
+    Facts,
+    Figure,
+    Graph,
+    Headline,
+    Intervals,
+    KeyValues,
+    Line,
+    Panel,
+    Sample,
+    Section,
+    Table,
+    Text,
+    Value,
+)
+from components.page.page import html, render
+
+__all__ = [
+    "Block",
+    "Column",
+    "ConfusionMatrix",
+    "Curves",
+    "Dot",
+    "Estimate",
+    "Facts",
+    "Figure",
+    "Graph",
+    "Headline",
+    "Intervals",
+    "KeyValues",
+    "Line",
+    "Panel",
+    "Sample",
+    "Section",
+    "Table",
+    "Text",
+    "Value",
+    "confusion_png",
+    "confusion_svg",
+    "html",
+    "render",
+]

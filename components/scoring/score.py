@@ -1,0 +1,31 @@
+"""One judgement of one answer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one judge says of one answer; a verdict that could not be read is kept as null, with the reason."""
+
+    model: str
+    """Name of the model that answered."""
+    id: str
+    """Id of the test record that was answered."""
+    judge: str
+    """Who judged: the name of a metric ("exact_match", "chrf") or of the judging model."""
+    value: float | None
+    """The verdict in `unit`; None where it could not be read."""
+    unit: str
+    """What `value` counts, with its range: "share" 0..1, "chrF" 0..100, "points" 0..100."""
+    reason: str
+    """Why `value` is None; empty where there is one."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value that is not finite, or for a null without a reason."""
+        if self.value is None and not self.reason:
+            raise ValueError(f"{self.model} {self.id}: a score without a value needs a reason")
+        if self.value is not None and not math.isfinite(self.value):
+            raise ValueError(f"{self.model} {self.id}: score is {self.value}; expected a finite number or null")

@@ -1,0 +1,69 @@
+"""Bootstrap intervals against the normal approximation and against cases that can be told by eye."""
+
+import math
+
+import pytest
+
+from components.scoring.statistics import Interval, bootstrap, paired_difference
+
+SETTINGS = {"resamples": 2000, "confidence": 0.95, "seed": 1}
+
+
+def test_the_interval_of_a_share_is_near_the_normal_approximation():
+    values = [1.0] * 120 + [0.0] * 80  # mean 0.6, standard error sqrt(0.6 * 0.4 / 200) = 0.0346
+    interval = bootstrap(values, **SETTINGS)
+    assert interval.mean == pytest.approx(0.6)
+    assert interval.low == pytest.approx(0.6 - 1.96 * 0.0346, abs=0.01)
+    assert interval.high == pytest.approx(0.6 + 1.96 * 0.0346, abs=0.01)
+    assert interval.count == 200
+
+
+def test_more_confidence_is_a_wider_interval():
+    values = [float(value) for value in range(50)]
+    narrow = bootstrap(values, resamples=2000, confidence=0.5, seed=1)
+    wide = bootstrap(values, resamples=2000, confidence=0.99, seed=1)
+    assert wide.low < narrow.low < 24.5 < narrow.high < wide.high
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_seed_another():
+    values = [0.1, 0.7, 0.2, 0.9, 0.4]
+    assert bootstrap(values, **SETTINGS) == bootstrap(values, **SETTINGS)
+    assert bootstrap(values, **SETTINGS) != bootstrap(values, **{**SETTINGS, "seed": 2})
+
+
+@pytest.mark.parametrize("values", [[0.0] * 30, [1.0, 1.0], [0.3], [0.1] * 10])
+def test_values_all_alike_give_an_interval_of_no_width(values):
+    assert bootstrap(values, **SETTINGS) == Interval(values[0], values[0], values[0], len(values))
+
+
+def test_a_paired_difference_cancels_what_makes_records_hard():
+    hard_to_easy = [float(value) for value in range(100)]
+    a_little_better = [value + 1 + (0.1 if value % 2 else -0.1) for value in hard_to_easy]
+    interval = paired_difference(a_little_better, hard_to_easy, **SETTINGS)
+    assert interval.mean == pytest.approx(1.0)
+    assert 0.9 < interval.low < 1.0 < interval.high < 1.1
+    assert interval.excludes_zero
+
+
+def test_a_difference_that_may_be_chance_includes_zero():
+    assert not paired_difference([1, 0, 1, 0, 1], [0, 1, 0, 1, 0], **SETTINGS).excludes_zero
+    assert paired_difference([0, 0], [1, 1], **SETTINGS).excludes_zero
+
+
+@pytest.mark.parametrize(
+    ("values", "changed", "message"),
+    [
+        ([], {}, "no values"),
+        ([1.0, math.nan], {}, "value 1 is nan; expected a finite number"),
+        ([1.0, 2.0], {"resamples": 0}, "resamples is 0; expected at least 1"),
+        ([1.0, 2.0], {"confidence": 95}, "confidence is 95; expected a share"),
+    ],
+)
+def test_what_has_no_interval_is_refused(values, changed, message):
+    with pytest.raises(ValueError, match=message):
+        bootstrap(values, **{**SETTINGS, **changed})
+
+
+def test_pairs_of_different_lengths_are_refused():
+    with pytest.raises(ValueError, match="3 of the one and 2 of the other"):
+        paired_difference([1, 2, 3], [1, 2], **SETTINGS)
