@@ -1,0 +1,1 @@
+"""Classification and instruction tasks: records, splits, batches."""

@@ -1,0 +1,85 @@
+"""Text and records on disk: UTF-8 read with the file named in every error, JSON lines written whole or not at all."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+R = TypeVar("R", bound="DataclassInstance")
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+def read_text(path: Path) -> str:
+    r"""Return a file's text, without a byte order mark and with `\n` for every line end.
+
+    Raises ValueError that names the file and the byte where it stops being UTF-8.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+    return text.replace("\r\n", "\n")
+
+
+def numbered(path: Path, rows: Iterable[T], make: Callable[[int, T], U]) -> list[U]:
+    """Return `make(number, row)` of every row, counted from 1; a ValueError of `make` gets file and row in front."""
+    made = []
+    for number, row in enumerate(rows, start=1):
+        try:
+            made.append(make(number, row))
+        except ValueError as error:
+            raise ValueError(f"{path}, row {number}: {error}") from error
+    return made
+
+
+def text_fields(row: object, names: Iterable[str]) -> dict[str, str]:
+    """Return the named fields of a row read from JSON; ValueError unless all are there and are text."""
+    if not isinstance(row, dict):
+        raise ValueError(f"expected an object, got {type(row).__name__}")
+    fields = {}
+    for name in names:
+        if name not in row:
+            raise ValueError(f"the field {name!r} is missing; there are {sorted(row)}")
+        if not isinstance(row[name], str):
+            raise ValueError(f"the field {name!r} is {type(row[name]).__name__}, expected text")
+        fields[name] = row[name]
+    return fields
+
+
+def read_json_lines(path: Path) -> list[object]:
+    """Return one JSON value per line, in the file's order; ValueError names file and row of what is no JSON."""
+
+    def value(_: int, line: str) -> object:
+        try:
+            return json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"not JSON ({error.msg}); expected one object a line") from error
+
+    # Not str.splitlines: it also splits at characters that stand inside texts, U+2028 for one.
+    text = read_text(path).removesuffix("\n")
+    return numbered(path, text.split("\n") if text else [], value)
+
+
+def read_records(path: Path, kind: type[R]) -> list[R]:
+    """Return the records of a JSON lines file as dataclasses of text fields; ValueError names file, row and field."""
+    names = [field.name for field in dataclasses.fields(kind)]
+    return numbered(path, read_json_lines(path), lambda number, row: kind(**text_fields(row, names)))
+
+
+def write_records(records: Iterable["DataclassInstance"], path: Path) -> int:
+    """Write one JSON object per record and line, whole or not at all; return how many."""
+    lines = [json.dumps(dataclasses.asdict(record), ensure_ascii=False) + "\n" for record in records]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".partial")
+    try:
+        with unfinished.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(lines)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return len(lines)

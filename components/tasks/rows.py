@@ -1,0 +1,29 @@
+"""Which rows make up a batch: a function of seed and index, so that any batch can be asked for again."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+
+def steps_per_epoch(n_rows: int, batch_size: int) -> int:
+    """Return the full batches in one pass over the rows; ValueError where there is none."""
+    if not 1 <= batch_size <= n_rows:
+        raise ValueError(f"batch_size is {batch_size}; expected 1..{n_rows} (the rows there are)")
+    return n_rows // batch_size
+
+
+def shuffled(index: int, n_rows: int, batch_size: int, seed: int) -> list[int]:
+    """Return the row numbers of batch `index` (from 0, without end): every epoch is a new seeded order.
+
+    The rows left over at the end of an epoch's order wait for the next epoch.
+    """
+    epoch, step = divmod(index, steps_per_epoch(n_rows, batch_size))
+    order = np.random.default_rng([seed, epoch]).permutation(n_rows)
+    rows: list[int] = order[step * batch_size : (step + 1) * batch_size].tolist()
+    return rows
+
+
+def in_order(n_rows: int, batch_size: int) -> Iterator[range]:
+    """Yield every row number once, in order, the last batch short."""
+    for start in range(0, n_rows, batch_size):
+        yield range(start, min(start + batch_size, n_rows))

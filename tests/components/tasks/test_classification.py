@@ -1,0 +1,106 @@
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from components.tasks import splits
+from components.tasks.classification import Batches, Labelled, balance, read_sms
+
+SMS = Path(__file__).parents[4] / "shared" / "data" / "book" / "SMSSpamCollection"
+needs_sms = pytest.mark.skipif(not SMS.exists(), reason="../shared/data/book is absent")
+
+
+def labelled(id: str, label: str) -> Labelled:
+    return Labelled(id=id, text=f"text {id}", label=label, group=id)
+
+
+@needs_sms
+def test_the_sms_collection_has_its_published_counts():
+    # The collection's readme: 5,574 messages, 4,827 ham and 747 spam.
+    records = read_sms(SMS)
+    assert Counter(record.label for record in records) == {"ham": 4827, "spam": 747}
+
+
+@needs_sms
+def test_the_sms_collection_loses_403_duplicates():
+    # sort -u of the texts: 5,171, of which 653 are spam.
+    records = splits.dedupe(read_sms(SMS))
+    assert len(records) == 5574 - 403
+    assert Counter(record.label for record in balance(records, seed=123)) == {"ham": 653, "spam": 653}
+
+
+@needs_sms
+def test_no_sms_stands_in_two_splits():
+    shares = splits.Shares(train=0.7, validation=0.1, test=0.2)
+    split = splits.by_content(splits.dedupe(read_sms(SMS)), shares, seed=123)
+    train, validation, test = ({record.text for record in split[name]} for name in splits.SPLITS)
+    assert len(train | validation | test) == len(train) + len(validation) + len(test)
+
+
+def test_a_quotation_mark_is_text(tmp_path: Path):
+    (tmp_path / "sms").write_text('ham\t"Oh\nspam\tWin" now\n', encoding="utf-8")
+    assert [record.text for record in read_sms(tmp_path / "sms")] == ['"Oh', 'Win" now']
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("ham no tab", r"sms, row 2: expected 2 columns \(label, tab, text\), got 1: 'ham no tab'"),
+        ("eggs\ttext", r"sms, row 2: unknown label 'eggs'; expected 'ham' or 'spam'"),
+        ("ham\t ", r"sms, row 2: the text is empty"),
+        ("", r"sms, row 2: expected 2 columns"),
+    ],
+)
+def test_a_broken_line_is_refused_by_file_and_row(tmp_path: Path, line: str, message: str):
+    (tmp_path / "sms").write_text(f"ham\tfine\n{line}\nham\talso fine\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        read_sms(tmp_path / "sms")
+
+
+def test_balancing_keeps_as_many_of_each_label_in_order():
+    records = [labelled(str(k), "spam" if k in (3, 7) else "ham") for k in range(10)]
+    balanced = balance(records, seed=1)
+    assert Counter(record.label for record in balanced) == {"ham": 2, "spam": 2}
+    assert [record.id for record in balanced] == sorted(record.id for record in balanced)
+
+
+def test_balancing_draws_others_with_another_seed():
+    records = [labelled(str(k), "spam" if k < 5 else "ham") for k in range(50)]
+    assert balance(records, seed=1) != balance(records, seed=2)
+
+
+def test_a_batch_is_padded_to_its_longest_text():
+    batches = Batches([[1, 2, 3], [4]], [0, 1], 2, seed=1, pad_id=9, max_length=8)
+    ids, lengths, labels = next(batches.in_order())
+    assert ids.tolist() == [[1, 2, 3], [4, 9, 9]]
+    assert lengths.tolist() == [3, 1]
+    assert labels.tolist() == [0, 1]
+
+
+def test_every_batch_can_be_padded_to_one_length():
+    # The book pads all texts to one length and reads the last position.
+    batches = Batches([[1, 2, 3], [4]], [0, 1], 1, seed=1, pad_id=9, max_length=4, pad="max_length")
+    assert [ids.tolist() for ids, _, _ in batches.in_order()] == [[[1, 2, 3, 9]], [[4, 9, 9, 9]]]
+
+
+def test_a_long_text_keeps_its_beginning():
+    ids, lengths, _ = Batches([[1, 2, 3]], [0], 1, seed=1, pad_id=9, max_length=2)(0)
+    assert (ids.tolist(), lengths.tolist()) == ([[1, 2]], [2])
+
+
+def test_the_same_seed_and_index_give_the_same_batch():
+    texts, labels = [[k] for k in range(1, 10)], list(range(1, 10))
+    one, other = (Batches(texts, labels, 4, seed=5, pad_id=0, max_length=1) for _ in range(2))
+    ids, _, shown = one(7)
+    assert ids.equal(other(7)[0])
+    assert ids.flatten().tolist() == shown.tolist()
+
+
+def test_a_text_without_tokens_is_refused():
+    with pytest.raises(ValueError, match="text 1 has no tokens"):
+        Batches([[1], []], [0, 1], 1, seed=1, pad_id=0, max_length=4)
+
+
+def test_texts_and_labels_must_be_as_many():
+    with pytest.raises(ValueError, match="2 texts and 1 labels"):
+        Batches([[1], [2]], [0], 1, seed=1, pad_id=0, max_length=4)

@@ -1,0 +1,62 @@
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from components.tasks.files import read_json_lines, read_records, read_text, write_records
+
+
+@dataclass(frozen=True)
+class Pair:
+    question: str
+    answer: str
+
+
+def test_records_come_back_as_they_were_written(tmp_path: Path):
+    # U+2028 ends a line for str.splitlines, not for JSON lines.
+    pairs = [Pair("two\nlines\u2028and a half", 'a "quoted" \\ answer'), Pair("\u00e9", "\U0001f600")]
+    assert write_records(pairs, tmp_path / "new" / "pairs.jsonl") == 2
+    assert read_records(tmp_path / "new" / "pairs.jsonl", Pair) == pairs
+
+
+def test_a_record_is_one_line_of_json(tmp_path: Path):
+    write_records([Pair("a", "\u00e9")], tmp_path / "pairs.jsonl")
+    assert (tmp_path / "pairs.jsonl").read_bytes() == '{"question": "a", "answer": "\u00e9"}\n'.encode()
+
+
+def test_an_error_while_writing_leaves_nothing_behind(tmp_path: Path):
+    # A lone surrogate cannot be written as UTF-8.
+    with pytest.raises(UnicodeEncodeError):
+        write_records([Pair("a", "\ud800")], tmp_path / "pairs.jsonl")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_text_comes_without_byte_order_mark_and_carriage_returns(tmp_path: Path):
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo\n")
+    assert read_text(tmp_path / "a.txt") == "one\ntwo\n"
+
+
+def test_text_that_is_not_utf8_is_refused_by_file_and_byte(tmp_path: Path):
+    (tmp_path / "a.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(ValueError, match=r"a\.txt: not UTF-8 at byte 3"):
+        read_text(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"question": "a"}', r"pairs\.jsonl, row 2: the field 'answer' is missing; there are \['question'\]"),
+        ('{"question": "a", "answer": 3}', r"pairs\.jsonl, row 2: the field 'answer' is int, expected text"),
+        ('["a", "b"]', r"pairs\.jsonl, row 2: expected an object, got list"),
+        ('{"question": ', r"pairs\.jsonl, row 2: not JSON"),
+    ],
+)
+def test_a_broken_row_is_refused_by_file_and_number(tmp_path: Path, line: str, message: str):
+    (tmp_path / "pairs.jsonl").write_text('{"question": "a", "answer": "b"}\n' + line + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        read_records(tmp_path / "pairs.jsonl", Pair)
+
+
+def test_an_empty_file_has_no_rows(tmp_path: Path):
+    (tmp_path / "none.jsonl").write_text("", encoding="utf-8")
+    assert read_json_lines(tmp_path / "none.jsonl") == []

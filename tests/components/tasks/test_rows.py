@@ -1,0 +1,39 @@
+import itertools
+
+import pytest
+
+from components.tasks.rows import in_order, shuffled, steps_per_epoch
+
+
+def test_an_epoch_shows_every_row_once():
+    assert sorted(itertools.chain(*(shuffled(step, 12, 4, seed=1) for step in range(3)))) == list(range(12))
+
+
+def test_the_next_epoch_has_another_order():
+    first, second = ([shuffled(step, 12, 4, seed=1) for step in range(start, start + 3)] for start in (0, 3))
+    assert first != second
+    assert sorted(itertools.chain(*second)) == list(range(12))
+
+
+def test_any_batch_can_be_asked_for_again():
+    later = shuffled(1000, 12, 5, seed=1)
+    shuffled(0, 12, 5, seed=2)
+    assert shuffled(1000, 12, 5, seed=1) == later
+
+
+def test_neighbouring_seeds_share_no_epoch():
+    assert shuffled(3, 12, 4, seed=0) != shuffled(0, 12, 4, seed=1)
+
+
+def test_the_short_rest_of_an_epoch_is_left_out():
+    assert steps_per_epoch(11, 4) == 2
+
+
+@pytest.mark.parametrize("batch_size", [0, 12])
+def test_a_batch_larger_than_the_rows_or_empty_is_refused(batch_size: int):
+    with pytest.raises(ValueError, match=rf"batch_size is {batch_size}; expected 1..11"):
+        steps_per_epoch(11, batch_size)
+
+
+def test_in_order_ends_with_a_short_batch():
+    assert [list(rows) for rows in in_order(5, 2)] == [[0, 1], [2, 3], [4]]
