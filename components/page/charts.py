@@ -92,7 +92,9 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     if len(drawn) > 1:
         columns = min(3, len(drawn))
         names = [str(place) for place in range(len(drawn))]
-        legend = axes.legend(drawn, names, loc="upper right", ncols=columns, borderaxespad=0.2, handlelength=1.4)
+        # Above the panel, where it lies on no curve.
+        above = {"bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.0}
+        legend = axes.legend(drawn, names, loc="lower right", ncols=columns, handlelength=1.4, **above)
         for text, line in zip(legend.get_texts(), panel.lines, strict=True):
             text.set_text(brief(line.label, _LABEL))  # as a name, one that begins with "_" would be left out
 
