@@ -1,0 +1,42 @@
+# make repro builds everything, make test runs every test; both set themselves up first.
+
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: setup repro test check ui clean
+
+setup: .venv/installed data/interpreter.txt
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; make PYTHON=python3.12 names another")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+# What the embedded corpus is read from; download depends on it. Written only when it differs.
+data/interpreter.txt: .venv/installed
+	@$(BIN)/python --version | cmp --silent - $@ || $(BIN)/python --version > $@
+
+repro: setup
+	$(BIN)/python -m pipeline repro
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/test_architecture.py
+
+ui: setup
+	$(BIN)/python -m pipeline ui
+
+# Back to a fresh clone, but for the environment: outputs, runs and DVC's cache are lost.
+clean:
+	rm -rf .work .prefect mlflow.db mlartifacts .dvc/cache .dvc/tmp data/raw data/tokenizer data/tokens data/shards \
+	data/tasks data/predictions data/responses data/scores data/checks data/samples.json data/report.html \
+	data/timings.html models

@@ -1,0 +1,1 @@
+"""The build: stages, the graph that joins them, and the tools that run, remember and check them."""

@@ -1,0 +1,203 @@
+"""Great Expectations at each border: what every table of the build must be, and the end of the build where it is not.
+
+The tables reach it as pandas frames of scalars, a row per document, shard, record, answer or score; the first column
+names the row. (List columns are judged wrongly without a word.)
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from pipeline import paths
+
+NAMED_ROWS = 5
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """One expectation by its Great Expectations class and its arguments."""
+
+    name: str
+    arguments: dict[str, Any]
+
+
+class CheckFailed(ValueError):
+    """A border that does not hold; the message names expectation and rows."""
+
+
+def between(column: str, low: float | None, high: float | None = None) -> Expectation:
+    """Expect every value of a column in `low..high`, both included; None leaves that side open."""
+    return Expectation("ExpectColumnValuesToBeBetween", {"column": column, "min_value": low, "max_value": high})
+
+
+def present(column: str) -> Expectation:
+    """Expect no null in a column."""
+    return Expectation("ExpectColumnValuesToNotBeNull", {"column": column})
+
+
+def unique(column: str) -> Expectation:
+    """Expect each value of a column once."""
+    return Expectation("ExpectColumnValuesToBeUnique", {"column": column})
+
+
+def among(column: str, values: Iterable[str]) -> Expectation:
+    """Expect every value of a column among the given."""
+    return Expectation("ExpectColumnValuesToBeInSet", {"column": column, "value_set": sorted(values)})
+
+
+def all_of(column: str, values: Iterable[str]) -> Expectation:
+    """Expect each of the given values at least once in a column."""
+    return Expectation("ExpectColumnDistinctValuesToContainSet", {"column": column, "value_set": sorted(values)})
+
+
+def rows(low: int, high: int | None = None) -> Expectation:
+    """Expect `low..high` rows."""
+    return Expectation("ExpectTableRowCountToBeBetween", {"min_value": low, "max_value": high})
+
+
+def together_unique(*columns: str) -> Expectation:
+    """Expect each combination of values of some columns once."""
+    return Expectation("ExpectCompoundColumnsToBeUnique", {"column_list": list(columns)})
+
+
+def raw() -> list[Expectation]:
+    """Every fetched file: there, of some size, with the hash of its content."""
+    return [rows(1), unique("file"), between("size_bytes", 1), present("sha256"), present("licence")]
+
+
+def documents(vocab_size: int) -> list[Expectation]:
+    """Every tokenized document: at least one id, ids inside the vocabulary, both splits there."""
+    return [
+        rows(2),
+        unique("document"),
+        between("count", 1),
+        between("min_id", 0, vocab_size - 1),
+        between("max_id", 0, vocab_size - 1),
+        between("size_bytes", 1),
+        all_of("split", ["train", "validation"]),
+        among("split", ["train", "validation"]),
+    ]
+
+
+def shards(vocab_size: int) -> list[Expectation]:
+    """Every shard: some ids, ids inside the vocabulary, both splits there."""
+    return [
+        rows(2),
+        unique("file"),
+        between("count", 1),
+        between("min_id", 0, vocab_size - 1),
+        between("max_id", 0, vocab_size - 1),
+        all_of("split", ["train", "validation"]),
+    ]
+
+
+def classification(labels: Iterable[str]) -> list[Expectation]:
+    """Every labelled text: its own id, some text, a known label, no text on two sides."""
+    known = list(labels)
+    return [
+        unique("id"),
+        unique("text"),
+        between("characters", 1),
+        among("label", known),
+        all_of("label", known),
+        all_of("split", ["train", "validation", "test"]),
+    ]
+
+
+def instructions() -> list[Expectation]:
+    """Every instruction record: its own id, a prompt and an output, no prompt twice."""
+    return [
+        unique("id"),
+        between("instruction_characters", 1),
+        between("output_characters", 1),
+        together_unique("instruction", "input"),
+        all_of("split", ["train", "validation", "test"]),
+    ]
+
+
+def responses(models: Iterable[str], n_records: int) -> list[Expectation]:
+    """Every response: one per model and test record, from a known model."""
+    known = list(models)
+    n_responses = len(known) * n_records
+    return [rows(n_responses, n_responses), among("model", known), together_unique("model", "id")]
+
+
+def scores(judges: Iterable[str], n_scores: int) -> list[Expectation]:
+    """Every score: one per answer and judge, from a known judge, 0 to 100 where it could be read."""
+    return [
+        rows(n_scores, n_scores),
+        among("judge", judges),
+        together_unique("model", "id", "judge"),
+        between("value", 0, 100),
+    ]
+
+
+def check(border: str, frame: pd.DataFrame, expectations: list[Expectation]) -> None:
+    """Check a table at a border and keep the outcome in `data/checks/<border>.json`.
+
+    Raises CheckFailed that names the first expectation that does not hold and its first rows, by the first column.
+    """
+    import great_expectations as gx  # late: 2.8 s
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    asset = context.data_sources.add_pandas("frames").add_dataframe_asset(border)
+    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
+    suite = gx.ExpectationSuite(
+        border,
+        expectations=[
+            getattr(gx.expectations, each.name)(**each.arguments, meta={"position": position})
+            for position, each in enumerate(expectations)
+        ],
+    )
+    key = str(frame.columns[0])
+    outcome = batch.validate(suite, result_format={"result_format": "COMPLETE", "unexpected_index_column_names": [key]})
+    results = [result.to_json_dict() for result in outcome.results]
+    results.sort(key=lambda result: result["expectation_config"]["meta"]["position"])  # errors come first otherwise
+    judged = list(zip(expectations, results, strict=True))
+    _keep(border, len(frame), judged)
+    for expectation, result in judged:
+        if not result["success"]:
+            arguments = ", ".join(f"{name}={value}" for name, value in expectation.arguments.items())
+            expected = f"{result['expectation_config']['type']}({arguments})"
+            raise CheckFailed(f"check {border}: {expected} {_complaint(key, result)}")
+
+
+def _keep(border: str, n_rows: int, judged: list[tuple[Expectation, dict[str, Any]]]) -> None:
+    kept = {
+        "border": border,
+        "rows": n_rows,
+        "expectations": [
+            {
+                "expectation": result["expectation_config"]["type"],
+                "arguments": expectation.arguments,
+                "holds": result["success"],
+                "unexpected": result["result"].get("unexpected_count", 0),
+            }
+            for expectation, result in judged
+        ],
+    }
+    with paths.whole(paths.checks(border)) as temporary:
+        temporary.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _complaint(key: str, result: dict[str, Any]) -> str:
+    """Return what is wrong: the rows by their key where they are known, else what was found instead."""
+    if errors := _errors(result["exception_info"]):
+        return f"could not be judged: {errors[0]}"
+    found = result["result"]
+    if named := [str(row.get(key)) for row in found.get("unexpected_index_list") or []]:
+        more = f" and {len(named) - NAMED_ROWS} more" if len(named) > NAMED_ROWS else ""
+        return f"does not hold; {key} {', '.join(named[:NAMED_ROWS])}{more}"
+    if missing := found.get("partial_missing_list"):
+        return f"does not hold; there is no {', '.join(map(str, missing))}"
+    return f"does not hold; found {found.get('observed_value')}"
+
+
+def _errors(told: dict[str, Any]) -> list[str]:
+    """Return the messages of the errors: Great Expectations tells one by itself, or several by what they were at."""
+    each = [told, *(inner for inner in told.values() if isinstance(inner, dict))]
+    return [one["exception_message"] for one in each if one.get("exception_message")]

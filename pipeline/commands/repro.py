@@ -1,0 +1,46 @@
+"""Rebuild what is stale: `dvc repro` with one local Prefect server up for all of its stages."""
+
+import argparse
+import json
+import logging
+import subprocess
+import sys
+
+from pipeline import processes, stages
+
+log = logging.getLogger(__name__)
+
+DVC = (sys.executable, "-m", "dvc")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take what is asked for most; for the rest of its options there is `dvc repro` itself."""
+    parser.add_argument("targets", nargs="*", metavar="stage", help="a stage to rebuild, with those before it")
+    parser.add_argument("-f", "--force", action="store_true", help="rebuild, stale or not")
+    parser.add_argument("-s", "--single-item", action="store_true", help="rebuild only the stages named")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run `dvc repro`; no server is started where nothing is stale, none is needed to say which setting is wrong."""
+    flags = {"--force": arguments.force, "--single-item": arguments.single_item}
+    command = [*DVC, "repro", *(flag for flag, is_given in flags.items() if is_given), *arguments.targets]
+    changed = stale(arguments.targets)
+    stages.check_settings(changed)
+    if not changed and not arguments.force:
+        return processes.run(command)
+    from pipeline.orchestration import server  # late: nothing stale is told in a second
+
+    with server() as address:
+        log.info("Prefect at %s", address)
+        return processes.run(command)
+
+
+def stale(targets: list[str]) -> list[str]:
+    """Return the stages of the graph that are not what the record says, in running order; their followers not yet.
+
+    Raises ValueError where DVC cannot tell.
+    """
+    asked = subprocess.run([*DVC, "status", "--json", *targets], capture_output=True, text=True, check=False)
+    if asked.returncode != 0:
+        raise ValueError(f"dvc status failed: {asked.stderr.strip().removeprefix('ERROR: ')}")
+    return list(json.loads(asked.stdout))

@@ -1,0 +1,212 @@
+"""The assistant beside every other model: scores, differences and answers, laid out with what they come to in words."""
+
+from collections.abc import Iterable, Sequence
+
+from components.page.facts import Block, Column, Dot, Estimate, Intervals, Table, Text, Value
+from components.scoring.response import Response
+from components.scoring.statistics import Interval
+from pipeline import findings
+from pipeline.findings import TUNED, UNTUNED, VERDICTS, Comparison, Findings, Standing
+
+SHOWN_ANSWERS = 4  # of the good ones, and as many of the bad
+LONGEST_ANSWER = 100  # characters shown: an untuned model runs on
+
+
+def scores(found: Findings) -> list[Block]:
+    """Return for each judge every model's score and its difference to the tuned one, by kind of question too."""
+    blocks: list[Block] = []
+    for judge in found.judges:
+        blocks.append(_standings([each for each in found.standings if each.judge == judge], found.confidence))
+        pairs = [each for each in found.comparisons if each.judge == judge]
+        if pairs:
+            blocks.append(_differences([each for each in pairs if each.kind is None], found.confidence))
+        if by_kind := [each for each in pairs if each.kind is not None]:
+            blocks.append(_differences_by_kind(by_kind, found.confidence))
+    return blocks
+
+
+def conclusion(found: Findings, judge: str) -> str:
+    """Return in a sentence what the differences over all questions come to."""
+    pairs = [each for each in found.comparisons if each.judge == judge and each.kind is None]
+    if not pairs:
+        return f"By {spoken(judge)} the tuned model could not be compared."
+    count = min(each.difference.count for each in pairs)
+    clauses = []
+    for is_so, words, why in (
+        (_is_better, "better than", "the interval of the difference excludes zero"),
+        (_is_worse, "worse than", "the interval of the difference excludes zero"),
+        (_is_open, "not told apart from", "the interval of the difference includes zero"),
+    ):
+        if others := [readable(each.other) for each in pairs if is_so(each.difference)]:
+            clauses.append(f"{words} {_listed(others)} ({why})")
+    return f"By {spoken(judge)}, on {count:,} held-out questions, the tuned model is {'. It is '.join(clauses)}."
+
+
+def answers(judge: str) -> list[Block]:
+    """Return some of the tuned model's good answers and some of its bad ones, beside those of the untuned model."""
+    by_id: dict[str, dict[str, Response]] = {}
+    for each in findings.responses():
+        by_id.setdefault(each.id, {})[each.model] = each
+    own = [each for each in findings.scores() if (each.judge, each.model) == (judge, TUNED)]
+    values = {each.id: each.value / scale(each.unit)[2] for each in own if each.value is not None}
+    good = sorted((id for id, value in values.items() if value > 0.5), key=lambda id: -values[id])
+    bad = sorted((id for id, value in values.items() if value <= 0.5), key=lambda id: values[id])
+    titles = ("Right answers", "Wrong answers") if judge == "exact_match" else ("Best answers", "Worst answers")
+    kind_of = {id: by_id[id][TUNED].kind for id in values}
+    return [
+        _answer_table(title, [by_id[id] for id in _some_of_each(ids, kind_of)])
+        for title, ids in zip(titles, (good, bad), strict=True)
+        if ids
+    ]
+
+
+def estimate(interval: Interval, factor: float) -> Estimate:
+    """Return an interval as the page shows it, in another unit."""
+    return Estimate(factor * interval.mean, factor * interval.low, factor * interval.high)
+
+
+def scale(unit: str) -> tuple[float, str, float]:
+    """Return by what a score is multiplied to be shown, the unit it then has, and the most that it was before."""
+    return (100.0, "%", 1.0) if unit == "share" else (1.0, unit, 100.0)
+
+
+def spoken(judge: str) -> str:
+    """Return a judge's name as one reads it; a model's stays as it is."""
+    return {"exact_match": "exact match", "chrf": "chrF"}.get(judge, judge)
+
+
+def readable(model: str) -> str:
+    """Return a model's name fit for a list.
+
+    >>> readable("untuned, shown examples")
+    'untuned (shown examples)'
+    """
+    name, comma, rest = model.partition(", ")
+    return f"{name} ({rest})" if comma else name
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage.
+
+    >>> percent(0.95)
+    '95 %'
+    """
+    return f"{100 * share:.10g} %"
+
+
+def points(difference: float) -> str:
+    """Return how far a percentage is above or below another.
+
+    >>> points(0.5), points(-1.25)
+    ('0.5 points above', '1.2 points below')
+    """
+    return f"{abs(difference):.1f} points {'above' if difference >= 0 else 'below'}"
+
+
+def _standings(standings: Sequence[Standing], confidence: float) -> Block:
+    judge, unit = standings[0].judge, standings[0].unit
+    factor, shown, _ = scale(unit)
+    coverage = ", ".join(f"{readable(each.model)} {each.read:,} of {each.answers:,}" for each in standings)
+    dots = tuple(Dot(readable(each.model), estimate(each.mean, factor)) for each in standings if each.mean)
+    if not dots:
+        return Text(f"No verdict of {judge} could be read: {coverage}.")
+    note = f"{percent(confidence)} bootstrap intervals over {standings[0].answers:,} questions."
+    if unit == VERDICTS:
+        note += f" Verdicts that could be read: {coverage}."
+    return Intervals(f"Scores by {spoken(judge)}", shown, dots, 1, note=note)
+
+
+def _differences(pairs: Sequence[Comparison], confidence: float) -> Table:
+    factor, unit, _ = scale(pairs[0].unit)
+    rows: list[tuple[Value, ...]] = []
+    for each in pairs:
+        means = factor * each.tuned, factor * each.theirs
+        rows.append((readable(each.other), *means, estimate(each.difference, factor), _verdict(each.difference)))
+    columns = (
+        Column("compared with"),
+        Column("tuned", unit, 1),
+        Column("other", unit, 1),
+        Column("difference", _of_differences(unit), 1),
+        Column("its interval"),
+    )
+    count = min(each.difference.count for each in pairs)
+    note = f"Question by question, on {count:,} questions, with {percent(confidence)} bootstrap intervals."
+    return Table(f"The tuned model minus each other by {spoken(pairs[0].judge)}", columns, tuple(rows), note)
+
+
+def _differences_by_kind(pairs: Sequence[Comparison], confidence: float) -> Intervals:
+    factor, unit, _ = scale(pairs[0].unit)
+    counts = {str(each.kind): each.difference.count for each in pairs}
+    dots = tuple(
+        Dot(readable(each.other), estimate(each.difference, factor), kind)
+        for kind in counts
+        for each in pairs
+        if each.kind == kind
+    )
+    sizes = ", ".join(f"{kind} {count:,}" for kind, count in counts.items())
+    note = f"{percent(confidence)} bootstrap intervals; questions: {sizes}. {_exceptions(pairs)}"
+    title = f"The tuned model minus each other by {spoken(pairs[0].judge)}, by kind of question"
+    return Intervals(title, _of_differences(unit), dots, 1, 0.0, note)
+
+
+def _exceptions(pairs: Sequence[Comparison]) -> str:
+    """Return which intervals lie elsewhere than above zero."""
+    said = []
+    for is_so, words in ((_is_open, "These include zero"), (_is_worse, "These lie below zero")):
+        if names := [f"{each.kind} against {readable(each.other)}" for each in pairs if is_so(each.difference)]:
+            said.append(f"{words}: {_listed(names)}.")
+    others = "The others" if said else "All"
+    return " ".join([*said, f"{others} exclude zero and lie above it."])
+
+
+def _verdict(difference: Interval) -> str:
+    """Say where an interval lies."""
+    if _is_open(difference):
+        return "includes zero"
+    return f"excludes zero, {'better' if _is_better(difference) else 'worse'}"
+
+
+def _is_better(difference: Interval) -> bool:
+    return difference.low > 0
+
+
+def _is_worse(difference: Interval) -> bool:
+    return difference.high < 0
+
+
+def _is_open(difference: Interval) -> bool:
+    return not difference.excludes_zero
+
+
+def _of_differences(unit: str) -> str:
+    return "points" if unit == "%" else unit
+
+
+def _some_of_each(ids: Iterable[str], kind_of: dict[str, str]) -> list[str]:
+    """Return the first ids of each kind, kinds together, at least one of each."""
+    by_kind: dict[str, list[str]] = {kind: [] for kind in dict.fromkeys(kind_of.values())}
+    for id in ids:
+        by_kind[kind_of[id]].append(id)
+    most = max(1, SHOWN_ANSWERS // len(by_kind))
+    return [id for its in by_kind.values() for id in its[:most]]
+
+
+def _answer_table(title: str, answered: Sequence[dict[str, Response]]) -> Table:
+    rows: list[tuple[Value, ...]] = []
+    for each in answered:
+        tuned = each[TUNED]
+        question = "\n".join(part for part in (tuned.instruction, tuned.input) if part)
+        untuned = _cut(each[UNTUNED].answer) if UNTUNED in each else None
+        rows.append((question, tuned.expected, _cut(tuned.answer), untuned))
+    columns = (Column("question"), Column("expected"), Column("tuned"), Column("untuned"))
+    return Table(title, columns, tuple(rows), "The first of each kind, not chosen by hand.")
+
+
+def _cut(answer: str) -> str:
+    """Return an answer on one line, cut where it is long."""
+    line = " ".join(answer.split()) or "(nothing)"
+    return line if len(line) <= LONGEST_ANSWER else f"{line[:LONGEST_ANSWER]} ..."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

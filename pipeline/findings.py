@@ -1,0 +1,220 @@
+"""What a build has found, read from its files: scores with intervals, tuned against every other, headline numbers."""
+
+import csv
+import json
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from components.scoring.response import Response
+from components.scoring.score import Score
+from components.scoring.statistics import Interval, bootstrap, paired_difference
+from components.tasks.files import read_json_lines, read_records
+from pipeline import paths
+
+TUNED, UNTUNED, CONSTANT = "tuned", "untuned", "best constant"  # as respond and score name them
+VERDICTS = "points"  # the unit of a judging model, whose verdicts may be unreadable
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How intervals are drawn."""
+
+    resamples: int
+    """Bootstrap resamples behind each interval; 1 or more."""
+    confidence: float
+    """Share of the resamples inside an interval; 0.95 for a 95 % interval."""
+    seed: int
+    """Seed of the resampling."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of range."""
+        if self.resamples < 1:
+            raise ValueError(f"resamples is {self.resamples}; expected 1 or more")
+        if not 0 < self.confidence < 1:
+            raise ValueError(f"confidence is {self.confidence}; expected a share between 0 and 1")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}; expected 0 or more")
+
+    def mean(self, values: Sequence[float]) -> Interval:
+        """Return the mean of some values with its interval."""
+        return bootstrap(values, resamples=self.resamples, confidence=self.confidence, seed=self.seed)
+
+    def difference(self, a: Sequence[float], b: Sequence[float]) -> Interval:
+        """Return the mean of a - b, record by record, with its interval."""
+        return paired_difference(a, b, resamples=self.resamples, confidence=self.confidence, seed=self.seed)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One model's answers by one judge, over all questions."""
+
+    judge: str
+    unit: str
+    """"share" 0..1, "chrF" 0..100 or "points" 0..100."""
+    model: str
+    mean: Interval | None
+    """Over the verdicts that could be read; None where none could."""
+    answers: int
+    """Answers judged; those without a verdict too."""
+
+    @property
+    def read(self) -> int:
+        """Verdicts that could be read."""
+        return self.mean.count if self.mean else 0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The tuned model against another on the same questions, by one judge; those without both verdicts left out."""
+
+    judge: str
+    unit: str
+    other: str
+    """The model compared with."""
+    kind: str | None
+    """Kind of question; None for all of them."""
+    tuned: float
+    """Mean of the tuned model."""
+    theirs: float
+    """Mean of the other."""
+    difference: Interval
+    """Mean of tuned minus other, question by question."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that is resampled, each once."""
+
+    confidence: float
+    """Share inside the intervals."""
+    accuracy: Interval
+    """The classifier's share of test texts labelled right."""
+    standings: tuple[Standing, ...]
+    """By judge, then by model, in the order of the scores."""
+    comparisons: tuple[Comparison, ...]
+    """By judge, other model and kind; all kinds first, single ones only where there are several."""
+
+    @property
+    def judges(self) -> list[str]:
+        """Every judge once, in the order of the scores."""
+        return list(dict.fromkeys(each.judge for each in self.standings))
+
+    def standing(self, judge: str, model: str) -> Standing:
+        """Return how one model stands by one judge."""
+        return next(each for each in self.standings if (each.judge, each.model) == (judge, model))
+
+
+def gather(how: Resampling) -> Findings:
+    """Return all intervals of the build."""
+    kinds = {each.id: each.kind for each in responses()}
+    return Findings(how.confidence, accuracy(how), tuple(standings(how)), tuple(comparisons(how, kinds)))
+
+
+def numbers(stage: str) -> dict[str, Any]:
+    """Return what a stage recorded."""
+    found: dict[str, Any] = json.loads(paths.metrics(stage).read_text(encoding="utf-8"))
+    return found
+
+
+def curve(stage: str) -> list[dict[str, float]]:
+    """Return a stage's rows by step, each with the numbers it has; none for no steps."""
+    path = paths.curve(stage)
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+def predictions() -> list[tuple[str, str]]:
+    """Return the actual and the predicted label of each test text."""
+    with (paths.PREDICTIONS / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        return [(row["actual"], row["predicted"]) for row in csv.DictReader(file)]
+
+
+def responses() -> list[Response]:
+    """Return every model's answers."""
+    return read_records(paths.RESPONSES / "responses.jsonl", Response)
+
+
+def scores() -> list[Score]:
+    """Return every score."""
+    rows: Any = read_json_lines(paths.SCORES / "scores.jsonl")
+    return [Score(**row) for row in rows]
+
+
+def accuracy(how: Resampling) -> Interval:
+    """Return the classifier's accuracy with its interval."""
+    return how.mean([float(actual == predicted) for actual, predicted in predictions()])
+
+
+def standings(how: Resampling) -> list[Standing]:
+    """Return how each model stands by each judge."""
+    values: defaultdict[tuple[str, str, str], list[float | None]] = defaultdict(list)
+    for each in scores():
+        values[each.judge, each.unit, each.model].append(each.value)
+    found = []
+    for (judge, unit, model), given in values.items():
+        read = [value for value in given if value is not None]
+        found.append(Standing(judge, unit, model, how.mean(read) if read else None, len(given)))
+    judges = list(dict.fromkeys(each.judge for each in found))
+    return sorted(found, key=lambda each: judges.index(each.judge))
+
+
+def comparisons(how: Resampling, kind_of: dict[str, str]) -> list[Comparison]:
+    """Return the tuned model against every other by each judge, over all questions and over each kind of them.
+
+    `kind_of` gives the kind of each id. A model that a judge has not judged is not compared.
+    """
+    values: defaultdict[tuple[str, str, str], dict[str, float]] = defaultdict(dict)
+    for each in scores():
+        if each.value is not None:
+            values[each.judge, each.unit, each.model][each.id] = each.value
+    judges = list(dict.fromkeys(judge for judge, _, _ in values))
+    kinds: list[str | None] = list(dict.fromkeys(kind_of.values()))
+    found = []
+    for (judge, unit, other), theirs in sorted(values.items(), key=lambda item: judges.index(item[0][0])):
+        tuned = values.get((judge, unit, TUNED), {})
+        for kind in [None, *(kinds if len(kinds) > 1 else [])]:
+            ids = [id for id, its in kind_of.items() if kind in (None, its) and id in tuned and id in theirs]
+            if other != TUNED and ids:
+                a, b = [tuned[id] for id in ids], [theirs[id] for id in ids]
+                means = sum(a) / len(a), sum(b) / len(b)
+                found.append(Comparison(judge, unit, other, kind, *means, how.difference(a, b)))
+    return found
+
+
+def headlines(found: Findings) -> dict[str, float]:
+    """Return the numbers by which whole builds are compared, each interval as two more: `_low` and `_high`.
+
+    The units are those of the stages: shares 0..1, chrF and verdicts 0..100. By kind of question the tuned model is
+    compared with the best constant alone, which knows the kinds.
+    """
+    base, classifier = numbers("evaluate"), numbers("finetune_classifier")
+    given = {name: float(base[name]) for name in ("bits_per_byte", "xz_bits_per_byte")}
+    given |= _with_ends("classifier_accuracy", found.accuracy)
+    given["classifier_f1"] = classifier["f1"]
+    for name in ("bag_of_words", "majority"):
+        given |= {f"{name}_{number}": classifier[f"{name}_{number}"] for number in ("accuracy", "f1")}
+    for each in found.standings:
+        name = _name(each.model, each.judge)
+        if each.mean:
+            given |= _with_ends(name, each.mean) if each.model == TUNED else {name: each.mean.mean}
+        if each.unit == VERDICTS:
+            given[f"{name}_coverage"] = each.read / each.answers
+    for pair in found.comparisons:
+        if pair.kind is None or pair.other == CONSTANT:
+            words = [TUNED, "minus", pair.other, pair.judge, *([pair.kind] if pair.kind else [])]
+            given |= _with_ends(_name(*words), pair.difference)
+    return given
+
+
+def _with_ends(name: str, interval: Interval) -> dict[str, float]:
+    return {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def _name(*words: str) -> str:
+    """Return words as one name that MLflow takes."""
+    return "_".join(re.sub(r"[^A-Za-z0-9_./:-]+", "_", word) for word in words)

@@ -1,0 +1,94 @@
+"""What the three training stages share: first weights, the loop with its evaluations, the curve."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from components.gpt import checkpoint, weights
+from components.gpt.model import GPT, PUBLISHED, GPTConfig
+from components.training.loop import TrainingSettings, mean_loss, train
+from components.training.losses import Batch, Loss
+from pipeline import machine, paths
+
+log = logging.getLogger(__name__)
+
+Row = dict[str, float]
+
+
+def first_weights(start_from: str) -> GPT:
+    """Return the model that `start_from` names: `base`, a published size, or a folder with a checkpoint of ours.
+
+    Raises ValueError where it is none of these, or a published size that no source brings.
+    """
+    if start_from == "base":
+        return checkpoint.load(paths.BASE)
+    if start_from in PUBLISHED:
+        folder = paths.RAW_WEIGHTS / start_from
+        if not (folder / checkpoint.WEIGHTS_FILE).is_file():
+            raise ValueError(
+                f"start_from is {start_from}, but {folder / checkpoint.WEIGHTS_FILE} is not here; add it to "
+                f"download.sources (preset gpt2-124M shows how)"
+            )
+        return weights.load_published(folder, PUBLISHED[start_from])
+    folder = Path(start_from)
+    if not folder.is_dir():
+        sizes = ", ".join(PUBLISHED)
+        raise ValueError(f"start_from is {start_from}; expected scratch, base, {sizes} or a folder with a checkpoint")
+    return checkpoint.load(folder)
+
+
+def fit(
+    model: nn.Module,
+    batches: Callable[[int], Batch],
+    loss: Loss,
+    settings: TrainingSettings,
+    evaluation: Callable[[], Iterable[Batch]],
+) -> list[Row]:
+    """Train a model in place and return its curve: a row per step, with the validation loss where it was evaluated.
+
+    Columns: `step`, `training_loss` (nats, of the step's batch before its update), `learning_rate`, `gradient_norm`
+    and, every `evaluate_every` steps and after the last, `validation_loss` (nats).
+    """
+    device = torch.device(machine.device())
+    curve: list[Row] = []
+    for step in train(model, batches, loss, settings, device=device):
+        row: Row = {
+            "step": step.step,
+            "training_loss": step.loss.item(),
+            "learning_rate": step.learning_rate,
+            "gradient_norm": step.gradient_norm.item(),
+        }
+        if settings.is_evaluated(step.step):
+            row["validation_loss"] = mean_loss(model, evaluation(), loss, device=device).value
+            log.info(
+                "step %d of %d: training loss %.3f, validation loss %.3f nats",
+                step.step + 1,
+                settings.max_steps,
+                row["training_loss"],
+                row["validation_loss"],
+            )
+        curve.append(row)
+    return curve
+
+
+def match(config: GPTConfig, vocab_size: int, context_length: int) -> None:
+    """Raise ValueError unless a model reads the tokenizer's ids and is long enough for the windows."""
+    if config.vocab_size != vocab_size:
+        raise ValueError(
+            f"the model's vocabulary has {config.vocab_size} tokens, the tokenizer's {vocab_size}; "
+            f"GPT-2's weights want tokenize.vocabulary: gpt2"
+        )
+    if config.context_length < context_length:
+        raise ValueError(
+            f"the model reads {config.context_length} tokens at once, the windows hold {context_length}; "
+            f"lower shard.context_length"
+        )
+
+
+def last(curve: Sequence[Row]) -> dict[str, float]:
+    """Return the last training loss and the last validation loss of a curve; nothing for no steps."""
+    names = ("training_loss", "validation_loss")
+    return {name: row[name] for row in curve for name in names if name in row}

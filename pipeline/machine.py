@@ -1,0 +1,125 @@
+"""Where the build runs: every environment variable that it reads or sets, and what this machine is.
+
+Nothing here changes a result on its own: what does is in `params.yaml`.
+"""
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from pipeline import paths
+
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_CLI_COLORS": "false",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # a stage says itself, in a line, what went wrong
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "pipeline",  # its pages show what a stage says
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # a cold start: 12 s, if not busy
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's own 7 make a dead address known after four minutes
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes more, for what no run here asks
+    "TOKENIZERS_PARALLELISM": "true",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # what deterministic algorithms on CUDA need
+}
+PACKAGES = ("torch", "numpy", "tiktoken", "tokenizers", "pyarrow", "prefect", "dvc", "mlflow", "great-expectations")
+
+
+def prepare() -> None:
+    """Set what the tools read at import: no telemetry, quiet logs, Prefect's home inside the project.
+
+    A value that the user has set stays. Call it before any of the tools is imported.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    os.environ.setdefault("PREFECT_HOME", str(root() / paths.PREFECT_HOME))
+
+
+def root() -> Path:
+    """Return the project's root, absolute; inside a temporary DVC experiment that of the repository it belongs to."""
+    return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
+
+
+def device() -> str:
+    """Return the torch device: `PIPELINE_DEVICE`, else `cuda` where there is one, else `cpu`.
+
+    Raises ValueError where the device named is not on this machine.
+    """
+    import torch  # late: 1.2 s that a stage without a model need not pay
+
+    named = os.environ.get("PIPELINE_DEVICE")
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if named is None:
+        return "cuda" if available["cuda"] else "cpu"
+    kind, _, index = named.partition(":")
+    is_here = available.get(kind, False)
+    if index:
+        is_here = is_here and kind == "cuda" and index.isdigit() and int(index) < torch.cuda.device_count()
+    if not is_here:
+        here = ", ".join(name for name, has_it in available.items() if has_it)
+        raise ValueError(f"PIPELINE_DEVICE is {named}, which this machine does not have; it has {here}")
+    return named
+
+
+def mirror() -> str | None:
+    """Return `PIPELINE_MIRROR`: a folder or an http address asked before a source's own addresses."""
+    return os.environ.get("PIPELINE_MIRROR") or None
+
+
+def judge() -> tuple[str | None, str | None]:
+    """Return `PIPELINE_JUDGE_ADDRESS` and `PIPELINE_JUDGE_KEY`, the server that judges and its key."""
+    return os.environ.get("PIPELINE_JUDGE_ADDRESS") or None, os.environ.get("PIPELINE_JUDGE_KEY") or None
+
+
+def prefect_address() -> str | None:
+    """Return `PREFECT_API_URL`, the Prefect server that the user or an outer command has named."""
+    return os.environ.get("PREFECT_API_URL") or None
+
+
+@contextmanager
+def prefect_at(address: str) -> Iterator[None]:
+    """Have the children that this process starts in the block use the Prefect server at an address."""
+    before = os.environ.get("PREFECT_API_URL")
+    os.environ["PREFECT_API_URL"] = address
+    try:
+        yield
+    finally:
+        del os.environ["PREFECT_API_URL"]
+        if before is not None:
+            os.environ["PREFECT_API_URL"] = before
+
+
+def tracking_address() -> str:
+    """Return `MLFLOW_TRACKING_URI`, else the SQLite file in the project's root."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / paths.MLFLOW_DATABASE}"
+
+
+def dvc_context() -> dict[str, str]:
+    """Return what DVC says of the stage it runs: `stage`, `experiment`, `baseline`, as far as they are set."""
+    names = {"stage": "DVC_STAGE", "experiment": "DVC_EXP_NAME", "baseline": "DVC_EXP_BASELINE_REV"}
+    return {name: os.environ[variable] for name, variable in names.items() if os.environ.get(variable)}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that make the build."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def description() -> dict[str, str]:
+    """Return what the bits of a result depend on beside params, data and code: processor, device, threads."""
+    import torch
+
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": device(),
+        "threads": str(torch.get_num_threads()),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+    }

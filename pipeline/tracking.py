@@ -1,0 +1,176 @@
+"""MLflow: one run per stage with its params, numbers, files and inputs; the same numbers go to `data/metrics`."""
+
+import csv
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_RUN_NAME, MLFLOW_SOURCE_NAME
+
+from pipeline import machine, paths
+from pipeline.settings import flatten
+
+EXPERIMENT = "build"
+METRICS_A_CALL = 1000  # what MLflow's servers take at most
+PARAMS_A_CALL = 100
+NO_STEPS = ("step", "training_loss", "validation_loss")  # the columns of a curve without rows, as dvc.yaml plots them
+REASON_CHARACTERS = 200  # MLflow's own words may go on for a page
+DIGEST_CHARACTERS = 36  # MLflow's limit for a data set's digest; the tag keeps the whole hash
+
+
+class TrackingError(ValueError):
+    """A tracking server that cannot be used."""
+
+
+class Run:
+    """One MLflow run: a stage's, or the whole build's."""
+
+    def __init__(self, client: MlflowClient, run_id: str) -> None:
+        self._client = client
+        self.run_id = run_id
+
+    def params(self, values: Mapping[str, object]) -> None:
+        """Log params under their dotted names."""
+        flat = [Param(name, str(value)) for name, value in flatten(values).items()]
+        for start in range(0, len(flat), PARAMS_A_CALL):
+            self._client.log_batch(self.run_id, params=flat[start : start + PARAMS_A_CALL])
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Set tags."""
+        self._client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in values.items()])
+
+    def metrics(self, rows: Iterable[Mapping[str, float]]) -> None:
+        """Log numbers, a thousand a call; a row may have its `step`, else it stands at step 0."""
+        now_ms = time.time_ns() // 1_000_000
+        metrics = [
+            Metric(name, float(value), now_ms, int(row.get("step", 0)))
+            for row in rows
+            for name, value in row.items()
+            if name != "step"
+        ]
+        for start in range(0, len(metrics), METRICS_A_CALL):
+            self._client.log_batch(self.run_id, metrics=metrics[start : start + METRICS_A_CALL])
+
+    def inputs(self, hashes: Mapping[str, str]) -> None:
+        """Log the files that the run reads as its data inputs, and their hashes as tags `input.<path>`."""
+        data = [
+            Dataset(path, digest[:DIGEST_CHARACTERS], "local", json.dumps({"uri": path}))
+            for path, digest in hashes.items()
+        ]
+        if data:
+            self._client.log_inputs(self.run_id, [DatasetInput(each) for each in data])
+        self.tags({f"input.{path}": digest for path, digest in hashes.items()})
+
+    def artifact(self, path: Path) -> None:
+        """Keep a file, or a folder's files, with the run."""
+        if path.is_dir():
+            self._client.log_artifacts(self.run_id, str(path), path.name)
+        else:
+            self._client.log_artifact(self.run_id, str(path))
+
+    def end(self, status: str) -> None:
+        """Close the run: FINISHED, FAILED or KILLED."""
+        self._client.set_terminated(self.run_id, status)
+
+
+_open_run: ContextVar[Run | None] = ContextVar("open_run", default=None)
+
+
+@contextmanager
+def run(name: str, params: Mapping[str, object], inputs: Mapping[str, str]) -> Iterator[Run]:
+    """Keep an MLflow run open for a stage; it ends FINISHED, FAILED when the block raises, KILLED when it is stopped.
+
+    Raises TrackingError where MLflow does not answer, or refuses what it is given.
+    """
+    address = machine.tracking_address()
+    try:
+        client = MlflowClient(tracking_uri=address)
+        created = client.create_run(_experiment(client), run_name=name, tags=_tags(name))
+        opened = Run(client, created.info.run_id)
+        with _open(opened):
+            opened.params(params)
+            opened.inputs(inputs)
+            yield opened
+    except MlflowException as error:
+        reason = " ".join(str(error).split())[:REASON_CHARACTERS]
+        raise TrackingError(
+            f"MLflow at {address} failed; start it, or unset MLFLOW_TRACKING_URI to keep the runs here ({reason})"
+        ) from error
+
+
+@contextmanager
+def _open(opened: Run) -> Iterator[None]:
+    token = _open_run.set(opened)
+    status = "FAILED"
+    try:
+        yield
+        status = "FINISHED"
+    except (KeyboardInterrupt, SystemExit):
+        status = "KILLED"
+        raise
+    finally:
+        _open_run.reset(token)
+        opened.end(status)
+
+
+def record(
+    stage: str, numbers: Mapping[str, float | int | str], curve: Sequence[Mapping[str, float]] | None = None
+) -> None:
+    """Write a stage's numbers to `data/metrics/<stage>.json`, its curve to `<stage>.csv`, and both to the open run.
+
+    A curve is a row per step, with its `step`; one without rows still makes a file, for DVC expects it. A text among
+    the numbers (a hash) becomes a tag of the run. Floats keep all their digits.
+    """
+    with paths.whole(paths.metrics(stage)) as temporary:
+        temporary.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    columns = list(dict.fromkeys(name for row in curve or [] for name in row)) or ["step"]
+    if curve is not None:
+        with paths.whole(paths.curve(stage)) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(curve)
+    if opened := _open_run.get():
+        texts = {name: value for name, value in numbers.items() if isinstance(value, str)}
+        opened.tags(texts)
+        opened.metrics(curve or [])
+        # What the curve ends with is there already: logged once more it would be another point of it, at step 0.
+        known = texts.keys() | columns
+        opened.metrics([{name: float(value) for name, value in numbers.items() if name not in known}])
+
+
+def keep(path: Path) -> None:
+    """Keep a file or folder as an artifact of the open run, if there is one."""
+    if opened := _open_run.get():
+        opened.artifact(path)
+
+
+def _experiment(client: MlflowClient) -> str:
+    if found := client.get_experiment_by_name(EXPERIMENT):
+        return str(found.experiment_id)
+    local = machine.tracking_address().startswith("sqlite:")
+    location = (machine.root() / paths.MLFLOW_ARTIFACTS).as_uri() if local else None
+    return str(client.create_experiment(EXPERIMENT, artifact_location=location))
+
+
+def _tags(name: str) -> dict[str, str]:
+    tags = {MLFLOW_RUN_NAME: name, MLFLOW_SOURCE_NAME: f"python -m pipeline {name}", "stage": name}
+    tags |= {f"dvc.{key}": value for key, value in machine.dvc_context().items()}
+    if commit := _git_commit():
+        tags[MLFLOW_GIT_COMMIT] = commit
+    return tags
+
+
+def _git_commit() -> str | None:
+    """Return the commit checked out, None outside a git repository or without git."""
+    if shutil.which("git") is None:
+        return None
+    asked = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return asked.stdout.strip() if asked.returncode == 0 else None

@@ -1,0 +1,173 @@
+"""A finished build, its files written by hand: small enough that each number of its report can be worked out."""
+
+import csv
+import json
+
+import pytest
+
+GRAPH = """\
+stages:
+  download:
+    cmd: python -m pipeline download
+    outs: [data/raw/sources.json, data/checks/raw.json]
+  pretrain:
+    cmd: python -m pipeline pretrain
+    deps: [data/raw/sources.json, code.py]
+    outs: [models/base]
+  report:
+    cmd: python -m pipeline report
+    deps: [data/raw/sources.json, models/base]
+    outs: [data/report.html]
+"""
+PARAMS = """\
+pretrain:
+  seed: 123
+report:
+  resamples: 4000
+  confidence: 0.95
+  seed: 1
+"""
+METRICS = {
+    "tokenize": {
+        "train_documents": 8,
+        "train_tokens": 400,
+        "train_bytes": 1200,
+        "validation_documents": 2,
+        "validation_tokens": 80,
+        "validation_bytes": 200,
+        "validation_bytes_per_token": 2.5,
+        "validation_tokens_per_word": 2.25,
+    },
+    "shard": {"train_ids": 408, "train_windows": 3, "validation_ids": 82, "validation_windows": 1},
+    "pretrain": {"steps": 2, "weights_sha256": "aa", "training_loss": 2.5, "validation_loss": 2.25},
+    "evaluate": {
+        "validation_loss": 2.25,
+        "perplexity": 9.4877,
+        "bits_per_byte": 1.5,
+        "xz_bits_per_byte": 2.0,
+        "windows": 1,
+        "tokens": 82,
+        "bytes": 200,
+        "weights_sha256": "aa",
+    },
+    "prepare": {f"{task}_{split}": 4 for task in ("classification", "instructions") for split in ("train", "test")}
+    | {"classification_validation": 1, "instructions_validation": 2},
+    "finetune_classifier": {
+        "steps": 2,
+        "weights_sha256": "bb",
+        "test_texts": 4,
+        "accuracy": 0.75,
+        "precision": 0.8,
+        "recall": 0.7,
+        "f1": 0.6,
+        "bag_of_words_accuracy": 0.5,
+        "bag_of_words_precision": 0.5,
+        "bag_of_words_recall": 0.5,
+        "bag_of_words_f1": 0.7,
+        "majority_accuracy": 0.25,
+        "majority_precision": 0.1,
+        "majority_recall": 0.5,
+        "majority_f1": 0.2,
+    },
+    "finetune_instructions": {"steps": 2, "weights_sha256": "cc", "train_rows": 4, "validation_rows": 2},
+    "respond": {"records": 4, "responses": 12, "weights_sha256": "cc"},
+}
+CURVE = [
+    {"step": 0, "training_loss": 3.5, "learning_rate": 0.01, "gradient_norm": 1.0, "validation_loss": ""},
+    {"step": 1, "training_loss": 2.5, "learning_rate": 0.005, "gradient_norm": 0.5, "validation_loss": 2.25},
+]
+QUESTIONS = [  # id, kind, instruction, input, expected
+    ("c1", "count", "How many parameters?", "def f(a)", "1"),
+    ("c2", "count", "How many parameters?", "def g(a, b)", "2"),
+    ("n1", "name", "What is it called?", "def h()", "h"),
+    ("n2", "name", "What is it called?", "def k()", "k"),
+]
+EXACT = {  # 1 for a right answer, in the order of the questions
+    "tuned": [1, 1, 1, 0],
+    "untuned": [0, 0, 0, 0],
+    "untuned, shown examples": [1, 1, 0, 0],
+    "best constant": [1, 0, 0, 0],
+    "copied input": [0, 0, 0, 1],
+}
+ANSWERED = ("tuned", "untuned", "untuned, shown examples")
+
+
+@pytest.fixture
+def build(tmp_path, monkeypatch):
+    """The folder of the build, which is also the current one."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("raw", "checks", "metrics", "predictions", "responses", "scores"):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+    (tmp_path / "dvc.yaml").write_text(GRAPH)
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    for stage, numbers in METRICS.items():
+        (tmp_path / f"data/metrics/{stage}.json").write_text(json.dumps(numbers))
+    for stage in ("pretrain", "finetune_classifier", "finetune_instructions"):
+        with (tmp_path / f"data/metrics/{stage}.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(CURVE[0]))
+            writer.writeheader()
+            writer.writerows(CURVE)
+    source = {"file": "corpus/tales.txt", "name": "Tales", "sha256": "dd", "size_bytes": 1400, "licence": "CC0-1.0"}
+    (tmp_path / "data/raw/sources.json").write_text(json.dumps([source]))
+    kept = [
+        {"expectation": "expect_table_row_count_to_be_between", "arguments": {"min_value": 1}, "holds": True},
+        {"expectation": "expect_column_values_to_be_unique", "arguments": {"column": "file"}, "holds": True},
+    ]
+    (tmp_path / "data/checks/raw.json").write_text(json.dumps({"border": "raw", "rows": 1, "expectations": kept}))
+    samples = [{"prompt": "Once", "kind": "greedy", "text": " upon a time"}]
+    (tmp_path / "data/samples.json").write_text(json.dumps(samples))
+    rows = ["id,actual,predicted", "1,code,code", "2,code,prose", "3,prose,prose", "4,prose,prose"]
+    (tmp_path / "data/predictions/predictions.csv").write_text("\n".join(rows) + "\n")
+    write_lines(
+        tmp_path / "data/responses/responses.jsonl",
+        [
+            {
+                "model": model,
+                "id": id,
+                "kind": kind,
+                "instruction": instruction,
+                "input": input,
+                "expected": expected,
+                "answer": expected if EXACT[model][place] else f"no {id}",
+            }
+            for model in ANSWERED
+            for place, (id, kind, instruction, input, expected) in enumerate(QUESTIONS)
+        ],
+    )
+    write_lines(
+        tmp_path / "data/scores/scores.jsonl",
+        [
+            {"model": model, "id": id, "judge": "exact_match", "value": value, "unit": "share", "reason": ""}
+            for model, values in EXACT.items()
+            for (id, *_), value in zip(QUESTIONS, values, strict=True)
+        ],
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def judged(build):
+    """The same build, judged by a model alone that could not be read on every answer, of one kind of question."""
+    verdicts = {"tuned": [80, 60, None, 40], "untuned": [10, None, 20, 0], "untuned, shown examples": [None] * 4}
+    write_lines(
+        build / "data/scores/scores.jsonl",
+        [
+            {
+                "model": model,
+                "id": id,
+                "judge": "llama3:8b",
+                "value": value,
+                "unit": "points",
+                "reason": "" if value is not None else "prose",
+            }
+            for model, values in verdicts.items()
+            for (id, *_), value in zip(QUESTIONS, values, strict=True)
+        ],
+    )
+    path = build / "data/responses/responses.jsonl"
+    path.write_text(path.read_text().replace('"count"', '"instruction"').replace('"name"', '"instruction"'))
+    return build
+
+
+def write_lines(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -1,0 +1,120 @@
+"""The numbers are those that test_findings.py works out."""
+
+import json
+
+import pytest
+
+from components.page.facts import Dot, Estimate, Intervals, Table, Text
+from pipeline import comparing, findings
+from pipeline.findings import Resampling
+
+HOW = Resampling(resamples=4000, confidence=0.95, seed=1)
+
+
+@pytest.fixture
+def blocks(build):
+    return comparing.scores(findings.gather(HOW))
+
+
+def test_every_models_score_is_a_percentage_with_its_interval(blocks):
+    drawn = blocks[0]
+    assert isinstance(drawn, Intervals)
+    assert (drawn.title, drawn.unit) == ("Scores by exact match", "%")
+    assert drawn.rows[0] == Dot("tuned", Estimate(75.0, 25.0, 100.0))
+    assert drawn.rows[1] == Dot("untuned", Estimate(0.0, 0.0, 0.0))
+    assert drawn.note == "95 % bootstrap intervals over 4 questions."
+
+
+def test_each_difference_says_plainly_whether_it_excludes_zero(blocks):
+    assert isinstance(blocks[1], Table)
+    assert blocks[1].rows == (
+        ("untuned", 75.0, 0.0, Estimate(75.0, 25.0, 100.0), "excludes zero, better"),
+        ("untuned (shown examples)", 75.0, 50.0, Estimate(25.0, 0.0, 75.0), "includes zero"),
+        ("best constant", 75.0, 25.0, Estimate(50.0, 0.0, 100.0), "includes zero"),
+        ("copied input", 75.0, 25.0, Estimate(50.0, -50.0, 100.0), "includes zero"),
+    )
+    assert [column.unit for column in blocks[1].columns] == ["", "%", "%", "points", ""]
+
+
+def test_differences_by_kind_name_those_that_do_not_lie_above_zero(blocks):
+    drawn = blocks[2]
+    assert isinstance(drawn, Intervals)
+    assert drawn.rows[0] == Dot("untuned", Estimate(100.0, 100.0, 100.0), "count")
+    assert [row.group for row in drawn.rows] == ["count"] * 4 + ["name"] * 4
+    assert drawn.note == (
+        "95 % bootstrap intervals; questions: count 2, name 2. These include zero: name against untuned, "
+        "count against untuned (shown examples), name against untuned (shown examples), count against best constant, "
+        "name against best constant and name against copied input. The others exclude zero and lie above it."
+    )
+
+
+def test_a_model_that_is_worse_is_said_to_be_worse(build):
+    path = build / "data/scores/scores.jsonl"
+    path.write_text(
+        path.read_text().replace('"tuned"', '"x"').replace('"untuned"', '"tuned"').replace('"x"', '"other"')
+    )
+    found = findings.gather(HOW)
+    assert comparing.scores(found)[1].rows[0][-1] == "excludes zero, worse"
+    assert comparing.conclusion(found, "exact_match") == (
+        "By exact match, on 4 held-out questions, the tuned model is worse than other (the interval of the difference "
+        "excludes zero). It is not told apart from untuned (shown examples), best constant and copied input "
+        "(the interval of the difference includes zero)."
+    )
+
+
+def test_a_judging_model_shows_how_many_verdicts_could_be_read(judged):
+    drawn, differences = comparing.scores(findings.gather(HOW))  # one kind of question: no figure by kind
+    assert drawn.unit == "points"
+    assert [row.label for row in drawn.rows] == ["tuned", "untuned"]
+    assert drawn.note == (
+        "95 % bootstrap intervals over 4 questions. Verdicts that could be read: "
+        "tuned 3 of 4, untuned 3 of 4, untuned (shown examples) 0 of 4."
+    )
+    assert differences.rows == (("untuned", 60.0, 5.0, Estimate(55.0, 40.0, 70.0), "excludes zero, better"),)
+    assert "on 2 questions" in differences.note
+
+
+def test_a_judge_that_was_never_readable_is_told_in_a_sentence(judged):
+    path = judged / "data/scores/scores.jsonl"
+    path.write_text('{"model": "tuned", "id": "c1", "judge": "j", "value": null, "unit": "points", "reason": "?"}\n')
+    found = findings.gather(HOW)
+    assert comparing.scores(found) == [Text("No verdict of j could be read: tuned 0 of 1.")]
+    assert comparing.conclusion(found, "j") == "By j the tuned model could not be compared."
+    assert comparing.answers("j") == []
+
+
+def test_right_and_wrong_answers_stand_beside_the_untuned_models(build):
+    right, wrong = comparing.answers("exact_match")
+    assert right.title == "Right answers"
+    assert right.rows == (
+        ("How many parameters?\ndef f(a)", "1", "1", "no c1"),
+        ("How many parameters?\ndef g(a, b)", "2", "2", "no c2"),
+        ("What is it called?\ndef h()", "h", "h", "no n1"),
+    )
+    assert wrong.rows == (("What is it called?\ndef k()", "k", "no n2", "no n2"),)
+
+
+def test_a_judging_models_best_and_worst_come_first(judged):
+    best, worst = comparing.answers("llama3:8b")
+    assert (best.title, worst.title) == ("Best answers", "Worst answers")
+    assert [row[1] for row in best.rows] == ["1", "2"]  # 80 and 60 points; the unread one is nowhere
+    assert [row[1] for row in worst.rows] == ["k"]  # 40 points
+
+
+def test_long_answers_are_cut_and_empty_ones_named(build):
+    path = build / "data/responses/responses.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[3]["answer"], rows[7]["answer"] = "x  y\n" + "x" * 98, " "
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    _, wrong = comparing.answers("exact_match")
+    assert wrong.rows[0][2:] == ("x y " + "x" * 96 + " ...", "(nothing)")
+
+
+@pytest.mark.parametrize(("share", "words"), [(0.95, "95 %"), (0.999, "99.9 %"), (0.29, "29 %")])
+def test_a_share_is_written_as_a_percentage(share, words):
+    assert comparing.percent(share) == words
+
+
+@pytest.mark.parametrize(("gap", "words"), [(0.5, "0.5 points above"), (-1.3, "1.3 points below")])
+def test_a_gap_between_percentages_is_written_in_points(gap, words):
+    assert comparing.points(gap) == words

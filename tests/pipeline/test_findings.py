@@ -1,0 +1,123 @@
+"""Intervals are of four values: the percentile bootstrap of k ones in n draws is a binomial, worked out beside each."""
+
+import pytest
+
+from pipeline import findings
+from pipeline.findings import Resampling
+
+HOW = Resampling(resamples=4000, confidence=0.95, seed=1)
+
+
+def ends(interval):
+    return interval.mean, interval.low, interval.high, interval.count
+
+
+def test_a_curve_has_the_numbers_of_each_step_and_no_others(build):
+    first, second = findings.curve("pretrain")
+    assert first == {"step": 0.0, "training_loss": 3.5, "learning_rate": 0.01, "gradient_norm": 1.0}
+    assert second["validation_loss"] == 2.25
+
+
+@pytest.mark.parametrize("text", [None, "", "step,training_loss\n"])
+def test_no_steps_are_an_empty_curve(build, text):
+    path = build / "data/metrics/pretrain.csv"
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    assert findings.curve("pretrain") == []
+
+
+def test_accuracy_is_the_share_of_texts_labelled_right(build):
+    # Binomial(4, 3/4): P(0) = 1/256, P(<= 1) = 13/256 = 5.1 %, P(4) = 31.6 %: the middle 95 % are 1..4 of 4.
+    assert ends(findings.accuracy(HOW)) == (0.75, 0.25, 1.0, 4)
+
+
+def test_every_model_has_a_standing_by_each_judge(build):
+    found = findings.gather(HOW)
+    assert [(each.model, each.mean.mean, each.answers, each.read) for each in found.standings] == [
+        ("tuned", 0.75, 4, 4),
+        ("untuned", 0.0, 4, 4),
+        ("untuned, shown examples", 0.5, 4, 4),
+        ("best constant", 0.25, 4, 4),
+        ("copied input", 0.25, 4, 4),
+    ]
+    assert found.judges == ["exact_match"]
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        ("untuned", (0.75, 0.25, 1.0, 4)),  # as the accuracy above
+        ("untuned, shown examples", (0.25, 0.0, 0.75, 4)),  # the same turned round
+        ("best constant", (0.5, 0.0, 1.0, 4)),  # Binomial(4, 1/2): P(0) = P(4) = 6.3 %
+        ("copied input", (0.5, -0.5, 1.0, 4)),  # three times 1, once -1: k of 4 give (2 k - 4) / 4, k = 1..4
+    ],
+)
+def test_the_tuned_model_is_compared_question_by_question(build, other, expected):
+    (found,) = [each for each in findings.gather(HOW).comparisons if each.other == other and each.kind is None]
+    assert ends(found.difference) == expected
+    assert found.tuned == 0.75
+
+
+def test_several_kinds_are_compared_each_by_itself_too(build):
+    found = [each for each in findings.gather(HOW).comparisons if each.other == "best constant"]
+    # One question of two each: Binomial(2, 1/2), P(0) = P(2) = 25 %.
+    assert [(each.kind, *ends(each.difference)) for each in found[1:]] == [
+        ("count", 0.5, 0.0, 1.0, 2),
+        ("name", 0.5, 0.0, 1.0, 2),
+    ]
+
+
+def test_verdicts_that_could_not_be_read_leave_out_their_question_alone(judged):
+    found = findings.gather(HOW)
+    assert [(each.model, each.mean and each.mean.mean, each.read, each.answers) for each in found.standings] == [
+        ("tuned", 60.0, 3, 4),
+        ("untuned", 10.0, 3, 4),
+        ("untuned, shown examples", None, 0, 4),
+    ]
+    (pair,) = found.comparisons
+    # Read on both sides: 80 - 10 and 40 - 0.
+    assert (pair.other, pair.kind, pair.tuned, pair.theirs) == ("untuned", None, 60.0, 5.0)
+    assert ends(pair.difference) == (55.0, 40.0, 70.0, 2)
+
+
+def test_the_headlines_are_flat_numbers_with_their_intervals(build):
+    found = findings.headlines(findings.gather(HOW))
+    assert (found["bits_per_byte"], found["xz_bits_per_byte"]) == (1.5, 2.0)
+    assert (found["classifier_accuracy"], found["classifier_accuracy_low"]) == (0.75, 0.25)
+    assert (found["classifier_f1"], found["bag_of_words_f1"], found["majority_accuracy"]) == (0.6, 0.7, 0.25)
+    assert [found[f"tuned_exact_match{end}"] for end in ("", "_low", "_high")] == [0.75, 0.25, 1.0]
+    against_examples = "tuned_minus_untuned_shown_examples_exact_match"
+    assert [found[f"{against_examples}{end}"] for end in ("", "_low", "_high")] == [0.25, 0.0, 0.75]
+    assert found["tuned_minus_best_constant_exact_match_count_high"] == 1.0
+    assert "tuned_minus_untuned_exact_match_count" not in found
+    assert all(isinstance(value, float) for value in found.values())
+
+
+def test_a_judging_model_brings_its_coverage_into_the_headlines(judged):
+    found = findings.headlines(findings.gather(HOW))
+    assert found["tuned_llama3:8b"] == 60.0
+    assert found["tuned_llama3:8b_coverage"] == 0.75
+    assert found["untuned_shown_examples_llama3:8b_coverage"] == 0.0
+    assert "untuned_shown_examples_llama3:8b" not in found
+
+
+def test_a_judging_model_that_says_nothing_readable_leaves_its_coverage(judged):
+    path = judged / "data/scores/scores.jsonl"
+    path.write_text('{"model": "tuned", "id": "c1", "judge": "j", "value": null, "unit": "points", "reason": "?"}\n')
+    found = findings.gather(HOW)
+    assert found.comparisons == ()
+    assert findings.headlines(found)["tuned_j_coverage"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ((0, 0.95, 1), "resamples is 0; expected 1 or more"),
+        ((10, 95.0, 1), r"confidence is 95.0; expected a share between 0 and 1"),
+        ((10, 0.95, -1), "seed is -1; expected 0 or more"),
+    ],
+)
+def test_settings_out_of_range_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        Resampling(*values)

@@ -1,0 +1,83 @@
+import os
+import platform
+from pathlib import Path
+
+import pytest
+
+from pipeline import machine
+
+
+def test_the_tools_are_made_quiet_and_their_home_is_in_the_project(project, monkeypatch):
+    for name in [*machine.QUIET, "PREFECT_HOME"]:
+        monkeypatch.delenv(name, raising=False)
+    machine.prepare()
+    assert os.environ["PREFECT_HOME"] == str(project.resolve() / ".prefect")
+    assert {name: os.environ[name] for name in machine.QUIET} == machine.QUIET
+
+
+def test_what_the_user_has_set_stays(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "9")
+    machine.prepare()
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "9"
+
+
+def test_the_root_is_the_current_folder_or_what_dvc_says(project, monkeypatch):
+    assert machine.root() == project.resolve()
+    monkeypatch.setenv("DVC_ROOT", "/somewhere")
+    assert machine.root() == Path("/somewhere")
+    assert machine.tracking_address() == "sqlite:////somewhere/mlflow.db"
+
+
+def test_runs_are_kept_where_mlflows_own_variable_says(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:5000")
+    assert machine.tracking_address() == "http://localhost:5000"
+
+
+def test_the_device_is_the_processor_where_it_is_named(monkeypatch):
+    monkeypatch.setenv("PIPELINE_DEVICE", "cpu")
+    assert machine.device() == "cpu"
+
+
+@pytest.mark.parametrize("named", ["tpu", "cuda:99", "gpu", "cuda:x"])
+def test_a_device_that_is_not_here_is_refused(monkeypatch, named):
+    monkeypatch.setenv("PIPELINE_DEVICE", named)
+    with pytest.raises(ValueError, match=f"PIPELINE_DEVICE is {named}, which this machine does not have; it has cpu"):
+        machine.device()
+
+
+def test_mirror_and_judge_are_none_unless_set(monkeypatch):
+    for name in ("PIPELINE_MIRROR", "PIPELINE_JUDGE_ADDRESS", "PIPELINE_JUDGE_KEY"):
+        monkeypatch.setenv(name, "")
+    assert machine.mirror() is None
+    assert machine.judge() == (None, None)
+    monkeypatch.setenv("PIPELINE_MIRROR", "/data")
+    monkeypatch.setenv("PIPELINE_JUDGE_ADDRESS", "http://localhost:11434")
+    monkeypatch.setenv("PIPELINE_JUDGE_KEY", "secret")
+    assert machine.mirror() == "/data"
+    assert machine.judge() == ("http://localhost:11434", "secret")
+
+
+@pytest.mark.parametrize("before", [None, "http://localhost:1/api"])
+def test_a_prefect_server_is_used_for_the_time_of_a_block(monkeypatch, before):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    if before is not None:
+        monkeypatch.setenv("PREFECT_API_URL", before)
+    with machine.prefect_at("http://localhost:2/api"):
+        assert machine.prefect_address() == "http://localhost:2/api"
+    assert machine.prefect_address() == before
+
+
+def test_what_dvc_says_of_its_stage_is_told(monkeypatch):
+    for name in ("DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
+        monkeypatch.delenv(name, raising=False)
+    assert machine.dvc_context() == {}
+    monkeypatch.setenv("DVC_STAGE", "score")
+    monkeypatch.setenv("DVC_EXP_NAME", "warm-hill")
+    assert machine.dvc_context() == {"stage": "score", "experiment": "warm-hill"}
+
+
+def test_the_machine_is_described_by_what_moves_bits():
+    assert set(machine.description()) == {"system", "device", "threads", "cpu_capability"}
+    versions = machine.versions()
+    assert versions["python"] == platform.python_version()
+    assert {"torch", "prefect", "dvc", "mlflow", "great-expectations"} < set(versions)

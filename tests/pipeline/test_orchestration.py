@@ -1,0 +1,157 @@
+import errno
+import json
+import os
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from prefect import get_client
+from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterFlowRunId
+from prefect.states import Running
+
+from pipeline import machine, orchestration
+from pipeline.orchestration import ServerError, gpu, io, stage
+
+
+@pytest.fixture
+def connected(prefect_server, monkeypatch):
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    with orchestration.connected():
+        yield
+
+
+@gpu
+def compute(seen: list[int]) -> int:
+    with get_client(sync_client=True) as client:
+        seen.append(len(client.read_concurrency_limit_by_tag("gpu").active_slots))
+    return 2
+
+
+@io
+def write(number: int, path: Path) -> None:
+    path.write_text(str(number), encoding="utf-8")
+
+
+@stage
+def double(seen: list[int], path: Path) -> None:
+    """Write what was computed."""
+    write(compute(seen), path)
+
+
+def test_a_stage_is_a_flow_on_the_server_and_its_steps_are_tasks(connected, tmp_path):
+    double([], tmp_path / "out")
+    assert (tmp_path / "out").read_text(encoding="utf-8") == "2"
+    with get_client(sync_client=True) as client:
+        (run,) = client.read_flow_runs(limit=1, sort="START_TIME_DESC")
+        flow = client.read_flow(run.flow_id)
+        tasks = client.read_task_runs(task_run_filter=TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=[run.id])))
+    assert flow.name == "double"
+    assert run.state.is_completed()
+    assert {each.task_key.split("-")[0]: each.tags for each in tasks} == {"compute": ["gpu"], "write": []}
+
+
+def test_a_gpu_task_takes_the_one_slot_and_gives_it_back(connected, tmp_path):
+    seen = []
+    double(seen, tmp_path / "out")
+    with get_client(sync_client=True) as client:
+        limit = client.read_concurrency_limit_by_tag("gpu")
+    assert (limit.concurrency_limit, seen, limit.active_slots) == (1, [1], [])
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [
+        (ConnectionResetError("cut"), 3),
+        (ValueError("a user's"), 1),
+        (OSError(errno.ENOSPC, "no space left on device"), 1),
+    ],
+    ids=["connection", "value", "disk"],
+)
+def test_an_io_task_is_tried_again_where_the_failure_may_pass(connected, error, attempts):
+    tried = []
+
+    @io
+    def fetch() -> None:
+        tried.append(1)
+        raise error
+
+    @stage
+    def download() -> None:
+        fetch()
+
+    with pytest.raises(type(error)):
+        download()
+    assert len(tried) == attempts
+
+
+def test_a_gpu_task_is_not_tried_again(connected):
+    tried = []
+
+    @gpu
+    def train() -> None:
+        tried.append(1)
+        raise ConnectionResetError("cut")
+
+    @stage
+    def pretrain() -> None:
+        train()
+
+    with pytest.raises(ConnectionResetError):
+        pretrain()
+    assert len(tried) == 1
+
+
+@pytest.mark.parametrize("use", [orchestration.connected, orchestration.server])
+def test_a_dead_address_is_told_within_seconds(project, monkeypatch, use):
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    started = time.monotonic()
+    expected = "Prefect at http://127.0.0.1:9/api does not answer; start it, or unset PREFECT_API_URL"
+    with pytest.raises(ServerError, match=expected), use():
+        pass
+    assert time.monotonic() - started < 10
+
+
+def test_an_address_of_something_else_is_told(project, monkeypatch, httpserver):
+    monkeypatch.setenv("PREFECT_API_URL", httpserver.url_for("/other"))
+    told = r"Prefect at http://localhost:\d+/other (failed|does not answer)"
+    with pytest.raises(ServerError, match=told), orchestration.connected():
+        pass
+
+
+def test_a_server_is_up_for_a_block_and_leaves_nothing_running(prefect_home, project, monkeypatch):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with orchestration.server() as address:
+        assert httpx.get(f"{address}/health").status_code == 200
+        assert address.startswith("http://127.0.0.1:")
+        assert machine.prefect_address() == address
+        pid = json.loads((prefect_home / "server.json").read_text(encoding="utf-8"))["pid"]
+        os.kill(pid, 0)
+        with monkeypatch.context() as another_process:
+            another_process.delenv("PREFECT_API_URL")
+            with orchestration.server() as second:
+                assert second == orchestration.running() == address
+        with get_client(sync_client=True) as client:
+            run = client.create_flow_run(double, state=Running())
+            orchestration._bury()
+            assert client.read_flow_run(run.id).state.is_crashed()
+    assert machine.prefect_address() is None
+    assert orchestration.running() is None
+    assert not (prefect_home / "server.json").exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_server_that_does_not_come_up_is_told(prefect_home, project, monkeypatch):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setenv("PREFECT_API_DATABASE_CONNECTION_URL", "sqlite+aiosqlite:////dev/null/none.db")
+    told = r"the Prefect server ended with status \d+; its words are in .*server\.log"
+    with pytest.raises(ServerError, match=told), orchestration.server():
+        pass
+
+
+def test_a_note_of_a_server_that_was_killed_is_not_believed(project):
+    note = project / ".prefect" / "server.json"
+    note.parent.mkdir()
+    note.write_text('{"address": "http://127.0.0.1:9/api", "pid": 1}', encoding="utf-8")
+    assert orchestration.running() is None
