@@ -26,9 +26,13 @@ from components.corpus.streaming import (
     Progress,
     Streamed,
     StreamError,
+    linked_sha256,
     refuse_without_space,
     stream,
 )
+
+LINKED = "x-linked-etag"
+"""Instead of a checksum: what the model hub announces for an address counts, the sha256 in the header of this name."""
 
 
 class FetchError(ValueError):
@@ -48,8 +52,8 @@ class Source:
     addresses: tuple[str, ...]
     """Where to ask, in this order: an http(s) address, the path of a file, `pydocs:documents` or `pydocs:entries`."""
     sha256: str | None
-    """Expected checksum of the file (with `member`: of the member), 64 hexadecimal digits; None only where every
-    address is a path or pydocs."""
+    """Expected checksum of the file (with `member`: of the member), 64 hexadecimal digits; `x-linked-etag`: the one
+    that the address itself announces, as the model hub does; None only where every address is a path or pydocs."""
     licence: str
     """Under which terms it is published, in a word or two."""
     member: str | None
@@ -66,8 +70,12 @@ class Source:
                 raise ValueError(f"addresses of {self.name} have {address!r}; expected http(s) or a path")
             if address.startswith("pydocs:") and address not in PYDOCS:
                 raise ValueError(f"addresses of {self.name} have {address!r}; expected {' or '.join(PYDOCS)}")
-        if self.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", self.sha256):
-            raise ValueError(f"sha256 of {self.name} is {self.sha256!r}; expected 64 lower-case hexadecimal digits")
+        if self.sha256 not in (None, LINKED) and not re.fullmatch("[0-9a-f]{64}", self.sha256 or ""):
+            raise ValueError(
+                f"sha256 of {self.name} is {self.sha256!r}; expected 64 lower-case hexadecimal digits, or {LINKED}"
+            )
+        if self.sha256 == LINKED and self.member is not None:
+            raise ValueError(f"sha256 of {self.name} is {LINKED}, which is the archive's; expected the member's own")
         if self.sha256 is None and any(_is_http(address) for address in self.addresses):
             raise ValueError(f"sha256 of {self.name} is null; a file that comes over the network needs one")
 
@@ -100,7 +108,7 @@ def fetch(
     `mirror` is a folder or an http address that is asked before the source's http addresses: for the address's path
     below it, for the source's `file`, for the bare file name; for an archive's member also by itself. A folder is
     searched for the name at any depth. What a mirror does not have, the addresses are asked for; what it has with
-    another checksum only is an error.
+    another checksum only is an error; where that is `x-linked-etag`, mirrors and paths are taken at their word.
 
     `partial` is a folder for what is under way: a later call with the same folder resumes there. `attempts` (in a row
     without a new byte), `timeout_s` (longest silence, seconds), `wait` and `progress` are as in `streaming.stream`.
@@ -110,10 +118,13 @@ def fetch(
     """
     if source.sha256 is not None and destination.is_file() and checksum(destination) == source.sha256:
         return Fetched(str(destination), source.sha256, destination.stat().st_size)
-    download = functools.partial(stream, attempts=attempts, timeout_s=timeout_s, wait=wait, progress=progress)
+    network = _Network(
+        functools.partial(stream, attempts=attempts, timeout_s=timeout_s, wait=wait, progress=progress),
+        functools.partial(linked_sha256, attempts=attempts, timeout_s=timeout_s, wait=wait),
+    )
     with _disk_failures_told(source):
         partial.mkdir(parents=True, exist_ok=True)
-        place, file = _first_that_gives(source, mirror, partial, download)
+        place, file = _first_that_gives(source, mirror, partial, network)
         fetched = Fetched(_shown(place.address), checksum(file), file.stat().st_size)
         destination.parent.mkdir(parents=True, exist_ok=True)
         _move(file, destination)
@@ -140,16 +151,21 @@ class _WrongFileError(ValueError):
     """A file that came whole and is not the expected one."""
 
 
-_Download = Callable[[str, Path], Streamed]
+@dataclass(frozen=True)
+class _Network:
+    """What may be asked of an http address, with the caller's patience; the path is that of the file under way."""
+
+    download: Callable[[str, Path], Streamed]
+    announced_sha256: Callable[[str, Path], str | None]
 
 
-def _first_that_gives(source: Source, mirror: str | None, partial: Path, download: _Download) -> tuple[_Place, Path]:
+def _first_that_gives(source: Source, mirror: str | None, partial: Path, network: _Network) -> tuple[_Place, Path]:
     """Return the first place that gives the expected file, and the file, in the folder `partial`."""
     failures: list[str] = []
     wrong: list[str] = []
     for place in _mirrored(source, mirror):
         try:
-            return place, _bring(source, place, partial, download)
+            return place, _bring(source, place, partial, network)
         except MissingError:
             continue
         except _WrongFileError as error:
@@ -167,7 +183,7 @@ def _first_that_gives(source: Source, mirror: str | None, partial: Path, downloa
     for address in source.addresses:
         place = _Place(address, source.member)
         try:
-            return place, _bring(source, place, partial, download)
+            return place, _bring(source, place, partial, network)
         except _WrongFileError as error:
             failures.append(f"{_shown(address)}: {error}; has it been published anew? Then its sha256 must be too")
         except StreamError as error:
@@ -211,43 +227,48 @@ def _found(folder: Path, path: PurePosixPath) -> list[Path]:
     return sorted(file for file in folder.rglob(glob.escape(path.name)) if file.is_file())
 
 
-def _bring(source: Source, place: _Place, partial: Path, download: _Download) -> Path:
+def _bring(source: Source, place: _Place, partial: Path, network: _Network) -> Path:
     """Return the expected file, brought from a place into the folder `partial`."""
     mark = hashlib.sha256(f"{place.address} {place.member}".encode()).hexdigest()[:16]
     part = partial / f"{_stem(source)}-{mark}.part"
+    expected = None if source.sha256 == LINKED else source.sha256
     if place.address in PYDOCS:
         try:
             write_pydocs(place.address, part)
         except ValueError as error:
             raise StreamError(str(error)) from error
-        return _checked(source, place.member, part, part)
+        return _checked(expected, place.member, part, part)
     if not _is_http(place.address):
         if not Path(place.address).is_file():
             raise MissingError("no such file; check the path")
-        return _checked(source, place.member, Path(place.address), part)
-    is_sure = download(place.address, part).is_sure
+        return _checked(expected, place.member, Path(place.address), part)
+    if source.sha256 == LINKED and place.address in source.addresses:  # a mirror need not announce it
+        expected = network.announced_sha256(place.address, part)
+        if expected is None:
+            raise StreamError(f"announces no sha256 in {LINKED}; write the file's own into the settings")
+    is_sure = network.download(place.address, part).is_sure
     try:
-        return _checked(source, place.member, part, part)
+        return _checked(expected, place.member, part, part)
     except _WrongFileError:
         part.unlink()
         if is_sure:
             raise
-    download(place.address, part)  # afresh, once: pieces of two versions may have been put together
+    network.download(place.address, part)  # afresh, once: pieces of two versions may have been put together
     try:
-        return _checked(source, place.member, part, part)
+        return _checked(expected, place.member, part, part)
     except _WrongFileError:
         part.unlink()
         raise
 
 
-def _checked(source: Source, member: str | None, file: Path, part: Path) -> Path:
+def _checked(expected: str | None, member: str | None, file: Path, part: Path) -> Path:
     """Return `part`, or a file beside it, with the expected content of `file`."""
     if member is not None:
         file, archive = part.with_suffix(".member"), file
         _unpack(archive, member, file)
     got = checksum(file)
-    if source.sha256 not in (None, got):
-        raise _WrongFileError(f"{file.stat().st_size:,} bytes have sha256 {got}, expected {source.sha256}")
+    if expected not in (None, got):
+        raise _WrongFileError(f"{file.stat().st_size:,} bytes have sha256 {got}, expected {expected}")
     if file.parent != part.parent:
         refuse_without_space(part.parent, file.stat().st_size)
         shutil.copyfile(file, part)

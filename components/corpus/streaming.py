@@ -1,5 +1,6 @@
 """One http address streamed into a file: retried with back-off, and resumed where an earlier try stopped."""
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -78,6 +79,30 @@ def stream(
             raise StreamError(f"{error} ({tries}); {error.next_step}") from error.__cause__
 
 
+def linked_sha256(
+    address: str, part: Path, *, attempts: int, timeout_s: float, wait: wait_base = BACKOFF
+) -> str | None:
+    """Return the checksum that the server announces for an address, hexadecimal; None where it announces none.
+
+    Asked by HEAD, no redirection followed: the model hub names the sha256 of a large file's content in the header
+    `x-linked-etag` of its redirection to the store that has it. `part`, `attempts`, `timeout_s` and `wait` are as in
+    `stream`; nothing is written.
+
+    Raises StreamError, or its MissingError, for an address that fails.
+    Source: huggingface_hub, file_download.py, get_hf_file_metadata.
+    """
+    retry = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(attempts),
+        wait=wait,
+        retry=tenacity.retry_if_exception_type(_PassingError),
+        reraise=True,
+    )
+    try:
+        return retry(_announced, address, part, timeout_s)
+    except _PassingError as error:
+        raise StreamError(f"{error}; {error.next_step}") from error.__cause__
+
+
 class _PassingError(Exception):
     """A failure that another try may not meet."""
 
@@ -126,6 +151,15 @@ def _attempt(client: httpx.Client, address: str, part: Path, timeout_s: float, p
                 if progress is not None:
                     progress(out.tell(), total)
     return Streamed(is_sure=start == 0 and total is not None)
+
+
+def _announced(address: str, part: Path, timeout_s: float) -> str | None:
+    with _failures_told(part, timeout_s):
+        response = httpx.head(address, timeout=timeout_s)
+    if not response.is_redirect:
+        _refuse_failures(response)
+    announced = response.headers.get("x-linked-etag", "").strip('"')
+    return announced if re.fullmatch("[0-9a-f]{64}", announced) else None
 
 
 def _headers(part: Path, have: int) -> dict[str, str]:

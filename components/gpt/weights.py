@@ -49,16 +49,18 @@ _IN_BLOCK = {
 }
 
 
-def load_published(directory: Path | str) -> GPT:
+def load_published(directory: Path | str, config: GPTConfig | None = None) -> GPT:
     """Return the GPT-2 in `directory`: config.json and model.safetensors, as published or as transformers saves them.
 
     That is, with or without the `transformer.` prefix, the causal masks, and a copy of the tied output matrix. Weights
-    become float32; drop_rate is 0, whatever the file says.
+    become float32; drop_rate is 0, whatever the file says. `config` (one of PUBLISHED) is the shape of a folder that
+    holds the weights alone.
 
     Raises ValueError, one line, for another architecture, a missing or unknown tensor, another shape, a truncated file.
     """
     folder = Path(directory)
-    config = _our_config(read_config(folder), folder / CONFIG_FILE)
+    if config is None or (folder / CONFIG_FILE).is_file():
+        config = _our_config(read_config(folder), folder / CONFIG_FILE)
     with torch.device("meta"):
         model = GPT(config)
     tensors = _without_extras(read_tensors(folder), config, folder / WEIGHTS_FILE)

@@ -129,7 +129,9 @@ def _drawn(content: str, shares: Shares, seed: int) -> Split:
 
 
 def _sample(records: Sequence[R], most: int | None, seed: int) -> list[R]:
-    chosen = {each.content for each in sorted(records, key=lambda each: _hash(seed, each.content))[:most]}
+    # Drawn apart from the split: what a share has taken must not be what is taken first here.
+    ordered = sorted(records, key=lambda each: _hash(seed, f"capped\n{each.content}"))
+    chosen = {each.content for each in ordered[:most]}
     return [each for each in records if each.content in chosen]
 
 

@@ -16,6 +16,8 @@ class Server:
 
     address: str
     files: dict[str, bytes] = field(default_factory=dict)
+    linked: dict[str, str] = field(default_factory=dict)
+    """What a HEAD request is told in `x-linked-etag`, with a redirection that leads nowhere, as the model hub does."""
     answers: list[str] = field(default_factory=list)
     """`404`, `500`, ...: this status; `half`: half of what was asked, then hang up; `whole`: no Range; `silent`: none
     until the test ends; `endless`: claims 10 ** 18 bytes; `unnamed`: no length, half of it, hang up; `shifted`: another
@@ -52,6 +54,16 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 self.send_error(404)
             else:
                 self.answer(server.files[self.path], how, wanted if condition in (None, server.etag) else None)
+
+        def do_HEAD(self) -> None:
+            server.asked.append(f"HEAD {self.path}")
+            status = server.answers.pop(0) if server.answers else "302" if self.path in server.linked else "200"
+            self.send_response(int(status))
+            if self.path in server.linked:
+                self.send_header("x-linked-etag", server.linked[self.path])
+                self.send_header("location", "/nowhere")
+            self.send_header("content-length", "0")
+            self.end_headers()
 
         def answer(self, whole: bytes, how: str, wanted: str | None) -> None:
             start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and how != "whole" else 0

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tenacity import wait_none
 
-from components.corpus.fetch import Fetched, FetchError, Source, fetch
+from components.corpus.fetch import LINKED, Fetched, FetchError, Source, fetch
 
 CONTENT = b"All that is gold does not glitter.\n"
 SHA256 = "693e4c9e4a97af02090d13e692823190c2f3a8ad4f1356f0e70cad4a448b2b79"
@@ -368,3 +368,40 @@ def test_a_source_that_makes_no_sense_is_refused(change: dict[str, Any], message
     assert Source(**right).file == "book/poem.txt"
     with pytest.raises(ValueError, match=message):
         Source(**(right | change))
+
+
+def test_an_announced_checksum_is_what_is_expected(server: Any, places: Places) -> None:
+    server.files["/poem.txt"] = CONTENT
+    server.linked["/poem.txt"] = f'"{SHA256}"'
+    address = f"{server.address}/poem.txt"
+    assert places.bring(source(address, sha256=LINKED)) == Fetched(address, SHA256, 35)
+    assert server.asked == ["HEAD /poem.txt", "/poem.txt"]
+
+
+def test_a_file_with_another_checksum_than_announced_is_refused(server: Any, places: Places) -> None:
+    server.files["/poem.txt"] = OTHER
+    server.linked["/poem.txt"] = f'"{SHA256}"'
+    message = places.failure(source(f"{server.address}/poem.txt", sha256=LINKED))
+    assert f"24 bytes have sha256 {hashlib.sha256(OTHER).hexdigest()}, expected {SHA256}" in message
+
+
+def test_an_address_that_announces_no_checksum_is_refused(server: Any, places: Places) -> None:
+    server.files["/poem.txt"] = CONTENT
+    assert "announces no sha256 in x-linked-etag" in places.failure(source(f"{server.address}/poem.txt", sha256=LINKED))
+    assert server.asked == ["HEAD /poem.txt"]
+
+
+def test_a_mirror_is_taken_at_its_word_where_only_the_address_announces_the_checksum(
+    server: Any, places: Places, mirror: Path
+) -> None:
+    (mirror / "poem.txt").write_bytes(OTHER)
+    fetched = places.bring(source(f"{NOBODY}/poem.txt", sha256=LINKED), mirror)
+    assert fetched == Fetched(str(mirror / "poem.txt"), hashlib.sha256(OTHER).hexdigest(), 24)
+    server.files["/poem.txt"] = CONTENT
+    assert places.bring(source(f"{NOBODY}/poem.txt", sha256=LINKED), server.address).sha256 == SHA256
+    assert "HEAD" not in " ".join(server.asked)
+
+
+def test_an_archives_announced_checksum_is_not_its_members() -> None:
+    with pytest.raises(ValueError, match="x-linked-etag, which is the archive's; expected the member's own"):
+        source(f"{NOBODY}/poem.zip", sha256=LINKED, member="poem.txt")

@@ -11,6 +11,7 @@ from components.corpus.streaming import (
     MissingError,
     Streamed,
     StreamError,
+    linked_sha256,
     refuse_without_space,
     stream,
 )
@@ -207,3 +208,26 @@ def test_an_address_without_a_server_name_is_refused(part: Path) -> None:
 
 def test_room_on_the_disk_is_no_error(tmp_path: Path) -> None:
     refuse_without_space(tmp_path, 1)
+
+
+def test_an_announced_checksum_is_read_from_the_redirection_and_nothing_is_fetched(server: Any, part: Path) -> None:
+    server.linked["/file"] = f'"{"ab" * 32}"'
+    server.answers += ["503", "302"]
+    told = linked_sha256(f"{server.address}/file", part, attempts=2, timeout_s=5.0, wait=wait_none())
+    assert told == "ab" * 32
+    assert server.asked == ["HEAD /file"] * 2
+    assert not part.exists()
+
+
+@pytest.mark.parametrize("announced", [None, '"5d41402abc4b2a76b9719d911017c592"'])  # a small file's is no sha256
+def test_where_no_sha256_is_announced_there_is_none(announced: str | None, server: Any, part: Path) -> None:
+    server.linked |= {"/file": announced} if announced else {}
+    assert linked_sha256(f"{server.address}/file", part, attempts=1, timeout_s=5.0) is None
+
+
+def test_an_announcement_that_fails_is_said(server: Any, refused: str, part: Path) -> None:
+    server.answers += ["404"]
+    with pytest.raises(MissingError, match="answered 404 Not Found; check the address"):
+        linked_sha256(f"{server.address}/file", part, attempts=2, timeout_s=5.0)
+    with pytest.raises(StreamError, match=r"no connection: .*; check the network"):
+        linked_sha256(f"{refused}/file", part, attempts=2, timeout_s=5.0, wait=wait_none())

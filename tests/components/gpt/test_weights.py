@@ -175,3 +175,21 @@ def test_a_folder_that_a_gpt_was_saved_into_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"vocab_size": 29}', encoding="utf-8")
     with pytest.raises(ValueError, match=r"config\.json: lacks n_positions, n_embd, n_head, n_layer"):
         load_published(tmp_path)
+
+
+def test_a_folder_of_weights_alone_is_read_in_the_shape_given(tmp_path):
+    theirs = reference()
+    folder = publish(theirs, tmp_path / "gpt2")
+    config = load_published(folder).config
+    (folder / "config.json").unlink()
+    assert largest_difference(load_published(folder, config), theirs) < 1e-5
+    with pytest.raises(ValueError, match=r"config\.json: no such file"):
+        load_published(folder)
+    with pytest.raises(ValueError, match=r"wte.weight has shape \(61, 12\), model wants \(50257, 768\)|lacks tensor"):
+        load_published(folder, PUBLISHED["gpt2-124M"])
+
+
+def test_a_folders_own_config_counts_more_than_the_shape_given(tmp_path):
+    theirs = reference()
+    ours = load_published(publish(theirs, tmp_path / "gpt2"), PUBLISHED["gpt2-124M"])
+    assert (ours.config.vocab_size, ours.config.emb_dim) == (61, 12)

@@ -104,3 +104,11 @@ def test_a_text_without_tokens_is_refused():
 def test_texts_and_labels_must_be_as_many():
     with pytest.raises(ValueError, match="2 texts and 1 labels"):
         Batches([[1], [2]], [0], 1, seed=1, pad_id=0, max_length=4)
+
+
+def test_what_balancing_leaves_is_split_alike_for_each_label():
+    # 60 rare and 600 frequent records: drawn by the split's own hash, the frequent ones would all train.
+    records = [labelled(f"a{k}", "rare") for k in range(60)] + [labelled(f"b{k}", "frequent") for k in range(600)]
+    parts = splits.by_content(balance(records, seed=123), splits.Shares(0.5, 0.25, 0.25), seed=123)
+    held_out = Counter(record.label for record in parts["validation"] + parts["test"])
+    assert held_out == {"rare": pytest.approx(30, abs=12), "frequent": pytest.approx(30, abs=12)}

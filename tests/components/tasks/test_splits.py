@@ -124,3 +124,12 @@ def test_held_out_splits_are_capped_and_training_is_not():
     assert few["test"] != parts["test"][:5]
     assert capped(parts, 5, seed=2)["test"] != few["test"]
     assert capped(parts, None, seed=1) == parts
+
+
+def test_capping_draws_apart_from_the_split():
+    # Of the half that a split has taken by its hash, a cap by the same hash and seed would take one end.
+    notes = [Note(str(k)) for k in range(400)]
+    ordered = by_content(notes, Shares(0.1, 0.1, 0.8), seed=1)["test"]
+    few = {note.content for note in capped({"test": ordered}, 40, seed=1)["test"]}
+    near = {note.content for note in by_content(notes, Shares(0.2, 0.1, 0.7), seed=1)["validation"]}
+    assert len(few & near) < 20

@@ -1,0 +1,80 @@
+"""Scores of the base model, worked out once more another way, and its samples."""
+
+import json
+import lzma
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from components.gpt import checkpoint
+from components.tokenizer import table
+from components.tokenizer.bpe import Tokenizer
+from components.windows.shards import Windows
+from pipeline import paths, settings
+from pipeline.stages.evaluate import EvaluateSettings
+
+
+def numbers():
+    return json.loads(paths.metrics("evaluate").read_text())
+
+
+def test_the_loss_is_the_mean_over_every_validation_window(project):
+    model, windows = checkpoint.load(paths.BASE).eval(), Windows(paths.SHARDS, "validation")
+    ids = torch.stack([torch.tensor(windows[k].tolist()) for k in range(len(windows))])
+    with torch.no_grad():
+        loss = F.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten()).item()
+    found = numbers()
+    assert found["validation_loss"] == pytest.approx(loss, rel=1e-5)
+    assert found["perplexity"] == pytest.approx(math.exp(loss), rel=1e-4)
+    assert found["windows"] == len(windows)
+    assert found["weights_sha256"] == checkpoint.sha256(paths.BASE) == trained_sha256()
+
+
+def trained_sha256():
+    return json.loads(paths.metrics("pretrain").read_text())["weights_sha256"]
+
+
+def test_bits_per_byte_count_the_text_not_the_tokens(project):
+    tokenizer = Tokenizer.load(paths.TOKENIZER)
+    rows = list(table.read(paths.TOKENS / "tokens.parquet", "validation"))
+    texts = [tokenizer.decode(row.ids.tolist()) for row in rows]
+    size_bytes = sum(len(text.encode()) for text in texts)
+    tokens = sum(len(row.ids) + 1 for row in rows)  # each document's end is predicted too
+    found = numbers()
+    assert (found["bytes"], found["tokens"]) == (size_bytes, tokens)
+    assert found["bits_per_byte"] == pytest.approx(found["validation_loss"] / math.log(2) * tokens / size_bytes)
+    compressed = lzma.compress("\n".join(texts).encode(), preset=9 | lzma.PRESET_EXTREME)
+    assert found["xz_bits_per_byte"] == pytest.approx(8 * len(compressed) / size_bytes, rel=1e-3)
+
+
+def test_every_prompt_has_a_greedy_and_a_drawn_sample(project):
+    samples = json.loads(paths.SAMPLES.read_text())
+    assert [(each["prompt"], each["kind"]) for each in samples] == [
+        ("Return the", "greedy"),
+        ("Return the", "temperature 0.8, top 40"),
+    ]
+    assert all(each["text"] for each in samples)
+
+
+def test_a_prompt_longer_than_the_context_and_an_empty_one_can_be_gone_on_from(run):
+    run("evaluate", {"prompts": ["word " * 100, ""], "top_k": None})
+    samples = json.loads(paths.SAMPLES.read_text())
+    assert [each["kind"] for each in samples] == ["greedy", "temperature 0.8, top all"] * 2
+
+
+def test_a_truncated_base_model_is_one_line(failure):
+    weights = paths.BASE / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    assert "models/base/model.safetensors: 1000 bytes, truncated or not safetensors" in failure("evaluate")
+    assert not paths.SAMPLES.exists()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"batch_size": 0}, {"max_new_tokens": 0}, {"temperature": 0.0}, {"top_k": 0}, {"seed": -1}], ids=str
+)
+def test_numbers_out_of_range_are_refused(wrong):
+    right = {"batch_size": 1, "prompts": [], "max_new_tokens": 1, "temperature": 1.0, "top_k": None, "seed": 0}
+    with pytest.raises(settings.SettingsError, match=f"evaluate.*{next(iter(wrong))}"):
+        settings.parse("evaluate", right | wrong, EvaluateSettings)

@@ -1,0 +1,76 @@
+"""The classifier, its predictions, and the baselines beside them."""
+
+import csv
+import json
+
+import pytest
+import torch
+
+from components.gpt import checkpoint, classifier
+from components.gpt.model import GPT, GPTConfig
+from components.tasks.classification import Labelled
+from components.tasks.files import read_records
+from pipeline import findings, paths
+
+
+def numbers():
+    return json.loads(paths.metrics("finetune_classifier").read_text())
+
+
+def test_every_test_text_has_its_true_and_its_predicted_label(project):
+    records = read_records(paths.CLASSIFICATION / "test.jsonl", Labelled)
+    with (paths.PREDICTIONS / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["id"], row["actual"]) for row in rows] == [(each.id, each.label) for each in records]
+    assert {row["predicted"] for row in rows} <= {"returns a value", "returns nothing"}
+    right = sum(row["actual"] == row["predicted"] for row in rows)
+    assert numbers()["accuracy"] == right / len(rows) == right / numbers()["test_texts"]
+
+
+def test_the_majority_is_right_as_often_as_the_most_frequent_label_of_training_is(project):
+    labels = [each.label for each in read_records(paths.CLASSIFICATION / "test.jsonl", Labelled)]
+    assert numbers()["majority_accuracy"] == labels.count("returns a value") / len(labels)
+    assert numbers()["bag_of_words_accuracy"] > 0.5
+    assert {
+        f"{who}{what}" for who in ("", "bag_of_words_", "majority_") for what in ("precision", "recall", "f1")
+    } <= set(numbers())
+
+
+def test_the_confusion_matrix_is_a_picture(project):
+    assert (paths.PREDICTIONS / "confusion.png").read_bytes().startswith(b"\x89PNG\r\n")
+
+
+def test_the_model_knows_its_labels_and_the_curve_every_step(project):
+    model = classifier.load(paths.CLASSIFIER)
+    assert (model.labels, model.reads) == (("returns a value", "returns nothing"), "last_token")
+    assert [row["step"] for row in findings.curve("finetune_classifier")] == [0, 1, 2]
+    assert numbers()["weights_sha256"] == checkpoint.sha256(paths.CLASSIFIER)
+
+
+def test_as_in_the_book_the_last_block_alone_learns_and_the_last_position_is_read(run):
+    run("finetune_classifier", {"train": "last_block", "reads": "last_position", "max_length": None})
+    base, trained = checkpoint.load(paths.BASE).body.state_dict(), classifier.load(paths.CLASSIFIER).body.state_dict()
+    changed = {name.split(".")[0:2][-1] for name in base if not torch.equal(base[name], trained[name])}
+    assert changed == {"1", "weight", "bias"}  # of two blocks the second; the final norm
+    assert all(
+        torch.equal(base[name], trained[name]) for name in base if "embedding" in name or name.startswith("blocks.0")
+    )
+
+
+def test_a_test_split_smaller_than_a_batch_is_no_hindrance(run):
+    run("finetune_classifier", {"training": {"max_steps": 1, "batch_size": 64}})
+    assert numbers()["test_texts"] == 40
+
+
+def test_a_model_with_another_vocabulary_is_one_line(failure, tmp_path):
+    config = GPTConfig(299, 16, 8, 2, 1, 0.0, qkv_bias=False, tie_weights=True, init="gpt2")
+    checkpoint.save(GPT(config), tmp_path / "mine")
+    said = failure("finetune_classifier", {"start_from": str(tmp_path / "mine")})
+    assert "the model's vocabulary has 299 tokens, the tokenizer's 300" in said
+    assert not paths.CLASSIFIER.exists()
+
+
+@pytest.mark.parametrize("wrong", [{"seed": -1}, {"max_length": 0}], ids=str)
+def test_numbers_out_of_range_are_one_line(failure, wrong):
+    name, value = next(iter(wrong.items()))
+    assert f"{name} is {value}; expected" in failure("finetune_classifier", wrong)

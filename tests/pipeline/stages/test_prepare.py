@@ -1,0 +1,134 @@
+"""Both tasks from the embedded corpus, and from files of the book's formats."""
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from components.tasks.classification import Labelled
+from components.tasks.files import read_records
+from components.tasks.instructions import Instruction, full
+from components.tokenizer import table
+from components.tokenizer.bpe import Tokenizer
+from pipeline import paths
+
+REAL = Path(__file__).parents[4] / "shared/data/book"
+SPLITS = ("train", "validation", "test")
+TASKS = ((paths.CLASSIFICATION, Labelled), (paths.INSTRUCTIONS, Instruction))
+
+
+def records(folder, kind):
+    return {split: read_records(folder / f"{split}.jsonl", kind) for split in SPLITS}
+
+
+@pytest.mark.parametrize(("folder", "kind"), TASKS)
+def test_no_module_of_the_tests_is_one_that_the_base_model_or_training_has_seen(project, folder, kind):
+    trained = {row.source for row in table.read(paths.TOKENS / "tokens.parquet", "train")}
+    groups = {split: {each.group for each in found} for split, found in records(folder, kind).items()}
+    assert groups["train"] <= trained
+    assert not groups["test"] & (trained | groups["validation"])
+    assert not groups["validation"] & trained
+
+
+@pytest.mark.parametrize(("folder", "kind"), TASKS)
+def test_no_content_stands_twice(project, folder, kind):
+    contents = [each.content for found in records(folder, kind).values() for each in found]
+    assert len(contents) == len(set(contents))
+
+
+def test_held_out_splits_have_at_most_as_many_as_the_settings_say(project):
+    numbers = json.loads(paths.metrics("prepare").read_text())
+    assert (numbers["classification_test"], numbers["classification_validation"]) == (40, 40)
+    assert (numbers["instructions_test"], numbers["instructions_validation"]) == (8, 8)
+    assert numbers["classification_train"] > 4000
+
+
+def test_records_longer_than_the_settings_say_are_left_out_and_counted(project):
+    encode = Tokenizer.load(paths.TOKENIZER).encode
+    found = [each for part in records(paths.INSTRUCTIONS, Instruction).values() for each in part]
+    # Prompt and answer are encoded apart, which can only be longer.
+    assert max(len(encode(full(each, "plain"))) for each in found) <= 48
+    assert {each.kind for each in found} == {"name", "count"}
+    assert json.loads(paths.metrics("prepare").read_text())["instructions_too_long"] > 0
+
+
+def test_where_the_corpus_has_no_module_the_shares_say_what_is_tested(run):
+    corpus = project_corpus("Once upon a time. " * 9)
+    run("tokenize", {"split": {"by": "position"}, "vocab_size": 257})
+    assert corpus.exists()
+    run("prepare", {"instructions": {"max_tokens": 120, "most": 30}, "classification": {"balance": True}})
+    for folder, kind in TASKS:
+        found = records(folder, kind)
+        groups = [{each.group for each in found[split]} for split in SPLITS]
+        assert not groups[0] & (groups[1] | groups[2])
+        assert not groups[1] & groups[2]
+        assert len(groups[0]) > len(groups[1] | groups[2])
+
+
+def project_corpus(text: str) -> Path:
+    shutil.rmtree(paths.RAW_CORPUS)
+    paths.RAW_CORPUS.mkdir()
+    file = paths.RAW_CORPUS / "tale.txt"
+    file.write_text(text)
+    return file
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="../shared/data is not here")
+def test_the_books_two_files_become_tasks_without_duplicates(run):
+    for name in ("SMSSpamCollection", "instruction-data.json"):
+        shutil.copy(REAL / name, paths.RAW_TASKS)
+    sms = {"source": "sms", "file": "SMSSpamCollection", "balance": True, "most": None}
+    alpaca = {"source": "alpaca", "file": "instruction-data.json", "template": "alpaca", "max_tokens": None}
+    shares = {"train": 0.85, "validation": 0.05, "test": 0.1}
+    run("prepare", {"classification": sms, "instructions": alpaca | {"shares": shares, "most": None}})
+    texts = records(paths.CLASSIFICATION, Labelled)
+    # 747 spam and 4,827 ham less 403 exact duplicates: 653 spam are left, and as many ham are drawn.
+    assert Counter(each.label for found in texts.values() for each in found) == {"ham": 653, "spam": 653}
+    asked = records(paths.INSTRUCTIONS, Instruction)
+    # 1,100 less 25 duplicates of (instruction, input): int(0.85 * 1075), int(0.1 * 1075), the rest.
+    assert [len(asked[split]) for split in SPLITS] == [913, 55, 107]
+    assert asked["train"][0].instruction.startswith("Evaluate the following phrase")
+    assert json.loads((paths.CLASSIFICATION / "task.json").read_text()) == {"labels": ["ham", "spam"]}
+    assert json.loads((paths.INSTRUCTIONS / "task.json").read_text()) == {"template": "alpaca"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("ham\thello\nspam free\n", "row 2: expected 2 columns (label, tab, text), got 1"),
+        ("ham\thello\neggs\tfree\n", "row 2: unknown label 'eggs'; expected 'ham' or 'spam'"),
+        ("ham\t \n", "row 1: the text is empty"),
+    ],
+)
+def test_a_task_file_of_labels_that_cannot_be_used_is_one_line(failure, lines, said):
+    (paths.RAW_TASKS / "sms.txt").write_text(lines)
+    message = failure("prepare", {"classification": {"source": "sms", "file": "sms.txt"}})
+    assert message.startswith("data/raw/tasks/sms.txt, ")
+    assert said in message
+    assert not paths.CLASSIFICATION.exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"instruction": "Add.", "input": "1 1"}], "row 1: the field 'output' is missing"),
+        ([{"instruction": "Add.", "input": "1 1", "output": " "}], "row 1: the output is empty"),
+        ([{"instruction": "Add.", "input": "1 1", "output": "2"}], "the train split is empty"),
+    ],
+)
+def test_a_task_file_of_instructions_that_cannot_be_used_is_one_line(failure, rows, said):
+    (paths.RAW_TASKS / "asked.json").write_text(json.dumps(rows))
+    assert said in failure("prepare", {"instructions": {"source": "alpaca", "file": "asked.json"}})
+    assert not paths.INSTRUCTIONS.exists()
+
+
+def test_a_task_file_that_is_not_here_is_one_line(failure):
+    said = failure("prepare", {"classification": {"file": "other.jsonl"}})
+    assert said.startswith("prepare.classification.file is other.jsonl, but data/raw/tasks/other.jsonl is not here")
+
+
+@pytest.mark.parametrize("wrong", [{"most": 0}, {"max_tokens": 0}, {"kinds": ["joke"]}], ids=str)
+def test_settings_that_leave_no_record_are_one_line(failure, wrong):
+    assert next(iter(wrong)) in failure("prepare", {"instructions": wrong})

@@ -1,0 +1,82 @@
+"""Answers of the tuned and the untuned model."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from components.gpt import checkpoint
+from components.scoring.response import Response
+from components.tasks.files import read_records
+from components.tasks.instructions import Instruction, full, prompt
+from components.tokenizer.bpe import Tokenizer
+from pipeline import paths
+from pipeline.stages.respond import SHOWN, TUNED, UNTUNED, with_examples
+
+
+def responses():
+    return read_records(paths.RESPONSES / "responses.jsonl", Response)
+
+
+def records(split="test"):
+    return read_records(paths.INSTRUCTIONS / f"{split}.jsonl", Instruction)
+
+
+def test_each_model_answers_each_record_in_its_order(project):
+    found, asked = responses(), records()
+    assert [each.model for each in found] == [TUNED] * 8 + [UNTUNED] * 8 + [SHOWN] * 8
+    for model in (TUNED, UNTUNED, SHOWN):
+        own = [each for each in found if each.model == model]
+        assert [(each.id, each.expected) for each in own] == [(each.id, each.output) for each in asked]
+
+
+def test_the_numbers_count_the_answers_and_name_the_weights(project):
+    numbers = json.loads(paths.metrics("respond").read_text())
+    assert (numbers["records"], numbers["responses"]) == (8, 24)
+    assert numbers["empty_answers"] == sum(not each.answer for each in responses() if each.model == TUNED)
+    assert numbers["weights_sha256"] == checkpoint.sha256(paths.ASSISTANT)
+
+
+def test_without_examples_there_is_no_third_round_and_the_batch_size_changes_no_answer(project, run):
+    before = [each for each in responses() if each.model != SHOWN]
+    run("respond", {"examples": 0, "batch_size": 3})
+    assert responses() == before
+
+
+def test_drawn_answers_are_the_same_for_the_same_seed(project, run):
+    run("respond", {"examples": 0, "temperature": 1.5, "top_k": 50})
+    first = responses()
+    run("respond", {"examples": 0, "temperature": 1.5, "top_k": 50})
+    assert responses() == first
+    run("respond", {"examples": 0, "temperature": 1.5, "top_k": 50, "seed": 7})
+    assert responses() != first
+
+
+def test_examples_are_of_the_records_own_kind_and_as_many_as_fit(project):
+    tokenizer = Tokenizer.load(paths.TOKENIZER)
+    asked, shown = records(), records("train")
+    for text, record in zip(with_examples(asked, shown, "plain", 2, 1000, tokenizer), asked, strict=True):
+        *examples, last = text.split("\n\n")
+        assert last == prompt(record, "plain")
+        assert len(examples) == 2
+        assert {kind_of[example] for kind_of in [by_text(shown)] for example in examples} == {record.kind}
+    tight = with_examples(asked, shown, "plain", 2, 60, tokenizer)
+    assert max(len(tokenizer.encode(text)) for text in tight) <= 60
+    assert 0 in Counter(text.count("\n\n") for text in tight)
+
+
+def by_text(shown):
+    return {full(each, "plain"): each.kind for each in shown}
+
+
+def test_a_truncated_assistant_is_one_line(failure):
+    weights = paths.ASSISTANT / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert "models/assistant/model.safetensors" in failure("respond")
+    assert not paths.RESPONSES.exists()
+
+
+@pytest.mark.parametrize("wrong", [{"max_new_tokens": 0}, {"temperature": -0.5}, {"top_k": 0}, {"seed": -1}], ids=str)
+def test_numbers_out_of_range_are_one_line(failure, wrong):
+    name, value = next(iter(wrong.items()))
+    assert f"{name} is {value}; expected" in failure("respond", wrong)

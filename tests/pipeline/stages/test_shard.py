@@ -1,0 +1,47 @@
+"""From the table of ids to memory-mapped shards."""
+
+import json
+
+import numpy as np
+import pytest
+
+from components.tokenizer import table
+from components.tokenizer.bpe import Tokenizer
+from components.windows.shards import Windows
+from pipeline import paths
+
+
+def test_shards_hold_the_documents_with_the_end_token_after_each(project):
+    end = Tokenizer.load(paths.TOKENIZER).end_of_text
+    first = next(iter(table.read(paths.TOKENS / "tokens.parquet", "train")))
+    ids = np.load(paths.SHARDS / "train-00000.npy", mmap_mode="r")
+    assert ids[: first.count].tolist() == first.ids.tolist()
+    assert ids[first.count] == end
+
+
+def test_the_numbers_count_ids_and_windows(project):
+    numbers = json.loads(paths.metrics("shard").read_text())
+    tokens = json.loads(paths.metrics("tokenize").read_text())
+    assert numbers["train_ids"] == tokens["train_tokens"] + tokens["train_documents"]  # an end token each
+    assert numbers["train_windows"] == len(Windows(paths.SHARDS, "train")) == (numbers["train_ids"] - 1) // 64
+
+
+def test_without_a_separator_the_ids_are_the_tokens_in_as_many_files_as_asked(run):
+    tokens = json.loads(paths.metrics("tokenize").read_text())
+    run("shard", {"separator": "none", "shard_size": 1_000_000, "stride": 32})
+    numbers = json.loads(paths.metrics("shard").read_text())
+    assert numbers["train_ids"] == tokens["train_tokens"]
+    assert numbers["train_windows"] == len(range(0, numbers["train_ids"] - 64, 32))
+    assert len(list(paths.SHARDS.glob("train-0*.npy"))) == -(-numbers["train_ids"] // 1_000_000)
+    assert json.loads(paths.checks("shards").read_text())["rows"] >= 3
+
+
+def test_a_corpus_shorter_than_the_context_is_one_line(failure):
+    said = failure("shard", {"context_length": 5_000_000, "stride": 1})
+    assert "ids are too few for one window of context_length + 1 = 5000001; add text or lower context_length" in said
+    assert not paths.SHARDS.exists()
+
+
+@pytest.mark.parametrize("stride", [0, 65])
+def test_a_stride_outside_the_window_is_one_line_before_anything_starts(failure, stride):
+    assert failure("shard", {"stride": stride}) == f"shard.stride is {stride}; expected 1..64 (context_length)"

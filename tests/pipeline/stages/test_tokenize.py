@@ -1,0 +1,95 @@
+"""From the raw corpus to a tokenizer and a table of ids."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from components.tokenizer import table
+from components.tokenizer.bpe import Tokenizer
+from pipeline import checks, paths, settings
+from pipeline.stages.tokenize import TokenizeSettings
+
+REAL = Path(__file__).parents[4] / "shared/data"
+TABLE = paths.TOKENS / "tokens.parquet"
+
+
+def corpus(**files: bytes) -> None:
+    """Make these the raw corpus: names without the ending .txt."""
+    shutil.rmtree(paths.RAW_CORPUS)
+    paths.RAW_CORPUS.mkdir()
+    for name, content in files.items():
+        (paths.RAW_CORPUS / f"{name}.txt").write_bytes(content)
+
+
+def test_the_table_gives_every_document_back_and_both_splits(project):
+    tokenizer = Tokenizer.load(paths.TOKENIZER)
+    assert tokenizer.vocab_size == 300
+    lines = (paths.RAW_CORPUS / "pydocs.jsonl").read_text(encoding="utf-8").split("\n")
+    raw = {each["source"]: each["text"] for each in map(json.loads, lines[:3])}
+    rows = {row.source: row for row in table.read(TABLE)}
+    assert {name: tokenizer.decode(rows[name].ids.tolist()) for name in raw} == raw
+    assert {row.split for row in rows.values()} == {"train", "validation"}
+
+
+def test_the_numbers_count_what_the_table_holds(project):
+    numbers = json.loads(paths.metrics("tokenize").read_text())
+    rows = list(table.read(TABLE, "validation"))
+    assert numbers["validation_documents"] == len(rows)
+    assert numbers["validation_tokens"] == sum(row.count for row in rows)
+    assert numbers["validation_bytes_per_token"] == pytest.approx(
+        sum(row.size_bytes for row in rows) / sum(row.count for row in rows)
+    )
+
+
+def test_bytes_without_merges_are_a_vocabulary(run):
+    corpus(tale=b"abab " * 40)
+    run("tokenize", {"split": {"by": "position"}, "vocab_size": 257})
+    numbers = json.loads(paths.metrics("tokenize").read_text())
+    assert (numbers["train_tokens"], numbers["train_bytes"]) == (170, 170)  # int(0.85 * 200)
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="../shared/data is not here")
+def test_the_verdict_in_gpt2s_own_vocabulary_has_the_books_tokens(run):
+    corpus(verdict=(REAL / "book/the-verdict.txt").read_bytes())
+    for name in ("encoder.json", "vocab.bpe"):
+        shutil.copy(REAL / "gpt2_bpe" / name, paths.RAW_TOKENIZER)
+    split = {"by": "position", "validation_share": 0.1}
+    run("tokenize", {"split": split, "vocabulary": "gpt2", "vocab_size": 50257})
+    train, validation = table.read(TABLE)
+    assert (train.size_bytes + validation.size_bytes, train.split, validation.split) == (20479, "train", "validation")
+    assert 5145 <= train.count + validation.count <= 5146  # the whole has 5,145; the cut may part one
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "data/raw/corpus: the corpus is empty"),
+        ({"empty": b" \n"}, "data/raw/corpus: the corpus is empty"),
+        (
+            {"latin": "caf\xe9 and more".encode("latin-1")},
+            "data/raw/corpus/latin.txt: not UTF-8 (byte 0xe9 at offset 3)",
+        ),
+        ({"one": b"One document alone.\n"}, "leave validation empty; set by: position"),
+    ],
+    ids=["none", "blank", "not UTF-8", "one document"],
+)
+def test_a_corpus_that_cannot_be_used_is_one_line(failure, files, said):
+    corpus(**files)
+    assert said in failure("tokenize", {"split": {"seed": 0, "validation_share": 0.01}})
+    assert not paths.TOKENS.exists()
+
+
+def test_a_broken_table_stops_the_build_and_names_the_row(run, monkeypatch):
+    corpus(tale=b"Once upon a time. " * 9)
+    monkeypatch.setattr(checks, "documents", lambda vocab_size: [checks.between("count", 1, 60)])
+    with pytest.raises(checks.CheckFailed, match=r"check documents: .*; document 0"):
+        run("tokenize", {"split": {"by": "position"}, "vocab_size": 257})
+
+
+@pytest.mark.parametrize(("vocabulary", "size"), [("trained", 256), ("gpt2", 300)])
+def test_a_size_that_the_vocabulary_cannot_have_is_refused(vocabulary, size):
+    split = {"by": "position", "validation_share": 0.1, "seed": 1}
+    with pytest.raises(settings.SettingsError, match=rf"tokenize\.vocab_size is {size}"):
+        settings.parse("tokenize", {"split": split, "vocabulary": vocabulary, "vocab_size": size}, TokenizeSettings)

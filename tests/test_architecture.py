@@ -1,0 +1,131 @@
+"""The rules of the house, as tests: what imports what, and that dvc.yaml says what the code says."""
+
+import ast
+import subprocess
+import sys
+from inspect import signature
+from pathlib import Path
+
+import pytest
+
+from pipeline import dag, paths, stages
+
+ROOT = Path(__file__).parents[1]
+STAGES = dag.stages(ROOT / paths.GRAPH)
+TOOLS = {"prefect": "orchestration.py", "mlflow": "tracking.py", "great_expectations": "checks.py"}
+MODULES = sorted(path for top in ("components", "pipeline") for path in (ROOT / top).rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Return the modules that a file imports anywhere, by their full names."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def file_of(module: str) -> Path | None:
+    """Return the file of a module of ours, relative to the root; none for a package, a name or another's module."""
+    path = Path(*module.split(".")).with_suffix(".py")
+    return path if (ROOT / path).is_file() else None
+
+
+def code_deps(stage_file: Path) -> set[Path]:
+    """Return a stage's file, the component modules that it reaches, and the pipeline modules that lead to them."""
+    reached = {stage_file}
+    waiting = [stage_file]
+    while waiting:
+        for module in imported(ROOT / waiting.pop()):
+            file = file_of(module)
+            if file is None or file in reached or file.parts[0] not in ("components", "pipeline"):
+                continue
+            if file.parts[0] == "pipeline" and not leads_to_components(file):
+                continue
+            reached.add(file)
+            waiting.append(file)
+    return reached
+
+
+def leads_to_components(file: Path) -> bool:
+    return any(module.startswith("components.") for module in imported(ROOT / file))
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_a_stages_params_are_its_arguments(stage):
+    assert list(stage.params) == list(signature(stages.find(stage.name)).parameters)
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_a_stages_code_deps_are_what_it_imports(stage):
+    expected = code_deps(Path("pipeline/stages") / f"{stage.name}.py") | {paths.CONSTRAINTS}
+    declared = {path for path in stage.deps if path.suffix == ".py" or path == paths.CONSTRAINTS}
+    assert declared == expected
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_a_stages_command_names_it(stage):
+    assert stage.command == f"python -m pipeline {stage.name}"
+
+
+def test_every_product_is_made_by_one_stage_and_is_a_constant_of_paths():
+    products = [product for stage in STAGES for product in stage.products]
+    assert len(products) == len(set(products))
+    known = {value for value in vars(paths).values() if isinstance(value, Path)}
+    numbers = {paths.metrics(stage.name) for stage in STAGES} | {paths.curve(stage.name) for stage in STAGES}
+    unknown = [path for path in products if path not in known | numbers and path.parent != paths.CHECKS]
+    assert unknown == []
+
+
+def test_params_yaml_has_a_section_per_stage_in_running_order():
+    from pipeline import settings
+
+    assert list(settings.read(ROOT / paths.PARAMS)) == [stage.name for stage in STAGES]
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_tool_is_imported_by_one_file(tool):
+    users = {
+        path.name for path in MODULES if any(name == tool or name.startswith(f"{tool}.") for name in imported(path))
+    }
+    assert users == {TOOLS[tool]}
+
+
+def test_the_environment_is_read_in_one_file():
+    readers = [path.name for path in MODULES if "os.environ" in path.read_text() or "getenv" in path.read_text()]
+    assert readers == ["machine.py"]
+
+
+def test_every_module_has_its_test_at_the_mirrored_path():
+    missing = [
+        path.relative_to(ROOT).as_posix()
+        for path in MODULES
+        if path.name != "__init__.py"
+        and not (ROOT / "tests" / path.relative_to(ROOT)).with_name(f"test_{path.stem.strip('_')}.py").exists()
+    ]
+    assert missing == []
+
+
+def test_importing_every_module_makes_nothing_and_reaches_nobody(tmp_path):
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in MODULES if path.stem != "__main__"]
+    program = "\n".join(
+        [
+            "import importlib, os, sys",
+            "seen = []",
+            "def hook(event, arguments):",
+            "    writes = event == 'open' and isinstance(arguments[1], str) and set(arguments[1]) & set('wax+')",
+            "    if writes and arguments[0] != os.devnull or event in ('os.mkdir', 'socket.connect'):",
+            "        seen.append((event, arguments[0]))",
+            "import great_expectations, matplotlib.font_manager, mlflow, prefect, torch  # theirs is not ours",
+            "sys.addaudithook(hook)",
+            f"[importlib.import_module(name) for name in {names!r}]",
+            "print(seen)",
+        ]
+    )
+    environment = {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr

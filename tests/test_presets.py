@@ -1,0 +1,221 @@
+"""Every preset: its settings fit every stage, and with shrunken numbers every stage runs, its files from a mirror.
+
+The mirror is a real http server that has each real file at the path of its public address. Published weights are random
+ones of a small shape, in the published format.
+"""
+
+import hashlib
+import json
+import shutil
+import threading
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import torch
+from ruamel.yaml import YAML
+
+from components.gpt import checkpoint, classifier
+from components.gpt.model import GPT, GPTConfig
+from components.gpt.weights import write_published
+from components.tasks.files import read_records
+from components.tasks.instructions import Instruction
+from pipeline import dag, findings, paths, settings, stages
+from pipeline.commands import use
+
+ROOT = Path(__file__).parents[1]
+REAL = ROOT.parent / "shared/data"
+PRESETS = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
+
+TRAINING = {"max_steps": 1, "batch_size": 2, "evaluate_every": 1, "evaluate_batches": 1}
+SHRUNK: dict[str, Any] = {
+    "pretrain": {"model": {"emb_dim": 8, "n_heads": 2, "n_layers": 2}, "training": TRAINING},
+    "evaluate": {"batch_size": 64, "max_new_tokens": 2},
+    "prepare": {"classification": {"most": 6}, "instructions": {"most": 3}},
+    "finetune_classifier": {"training": TRAINING},
+    "finetune_instructions": {"training": TRAINING},
+    "respond": {"max_new_tokens": 2},
+    "report": {"resamples": 20},
+}
+
+needs_files = pytest.mark.skipif(not REAL.exists(), reason="../shared/data, the real files, is not here")
+
+
+def preset(name: str) -> dict[str, Any]:
+    sections: dict[str, Any] = YAML(typ="safe", pure=True).load(use.combined(name))
+    return sections
+
+
+def overlaid(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    nested = {name: overlaid(values[name], each) for name, each in changes.items() if isinstance(each, dict)}
+    return values | changes | nested
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_has_settings_for_every_stage(name, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    sections = preset(name)
+    assert list(sections) == [stage.name for stage in dag.stages()]
+    for stage in sections:
+        settings.arguments(stages.find(stage), sections)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_file_of_a_preset_has_a_checksum_and_one_revision(name, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for source in preset(name)["download"]["sources"]:
+        assert source["licence"]
+        for address in source["addresses"]:
+            assert address.startswith(("https://", "pydocs:"))
+            assert source["sha256"] or address.startswith("pydocs:")
+            assert "/resolve/main/" not in address  # on the model hub a branch moves, a commit does not
+
+
+def test_params_yaml_is_a_preset(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert settings.read() in [preset(name) for name in PRESETS]
+
+
+class Mirror:
+    """A folder of files at the paths of their addresses, and the sources as they are named then."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def has(self, source: dict[str, Any]) -> list[dict[str, Any]]:
+        """Put a source's file into the folder; published weights become small ones, with a config.json beside them."""
+        address = source["addresses"][0]
+        if address.startswith("pydocs:"):
+            return [source]
+        place = self.folder / urlsplit(address).path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if source["role"] == "weights":
+            return self.weights(source, place)
+        real = next(REAL.rglob(Path(source["file"]).name))
+        if source["member"]:
+            with zipfile.ZipFile(place, "w") as archive:
+                archive.write(real, source["member"])
+        else:
+            shutil.copy(real, place)
+        return [source]
+
+    @staticmethod
+    def weights(source: dict[str, Any], place: Path) -> list[dict[str, Any]]:
+        torch.manual_seed(1)
+        config = GPTConfig(50257, 256, 8, 2, 2, 0.0, qkv_bias=True, tie_weights=True, init="gpt2")
+        write_published(GPT(config), place.parent)
+        described = place.with_name("config.json")
+        config_source = source | {
+            "name": f"{source['name']}, shape",
+            "file": f"{source['file'].partition('/')[0]}/config.json",
+            "addresses": [source["addresses"][0].replace(place.name, described.name)],
+            "sha256": hashlib.sha256(described.read_bytes()).hexdigest(),
+        }
+        if source["sha256"] != "x-linked-etag":  # else the mirror is taken at its word
+            source = source | {"sha256": hashlib.sha256(place.read_bytes()).hexdigest()}
+        return [source, config_source]
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def mirror(tmp_path_factory, monkeypatch) -> Iterator[Mirror]:
+    folder = tmp_path_factory.mktemp("mirror")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    monkeypatch.setenv("PIPELINE_MIRROR", f"http://127.0.0.1:{server.server_port}")
+    yield Mirror(folder)
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def run(prefect_server, project, mirror) -> Callable[..., None]:
+    """What runs every stage of a preset with shrunken numbers, in a folder that is the current one."""
+    from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+
+    for name in ("dvc.yaml", "constraints.txt"):
+        shutil.copy(ROOT / name, project)
+    for name in ("components", "pipeline", "presets"):
+        (project / name).symlink_to(ROOT / name)
+    (project / "data").mkdir()
+    (project / "data/interpreter.txt").write_text("the one that runs this\n")
+
+    def run(name: str, changes: dict[str, Any] | None = None) -> None:
+        sections = overlaid(overlaid(preset(name), SHRUNK), changes or {})
+        sources = sections["download"]["sources"]
+        sections["download"]["sources"] = [named for each in sources for named in mirror.has(each)]
+        paths.PARAMS.write_text(json.dumps(sections, indent=1), encoding="utf-8")  # JSON is YAML
+        with temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: False}), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module="great_expectations|mlflow")
+            for stage in dag.stages():
+                stages.run(stage.name)
+
+    return run
+
+
+def fetched_from() -> set[str]:
+    return {each["file"] for each in json.loads(paths.SOURCES.read_text())}
+
+
+@needs_files
+def test_the_book_runs_from_the_verdict_sms_and_instructions_to_scores(run):
+    run("book")
+    assert {
+        "corpus/the-verdict.txt",
+        "tasks/SMSSpamCollection",
+        "weights/gpt2-355M/model.safetensors",
+    } <= fetched_from()
+    tokens, shards, prepared = (findings.numbers(stage) for stage in ("tokenize", "shard", "prepare"))
+    assert tokens["train_bytes"] + tokens["validation_bytes"] == 20479
+    # Section 5.2 of the book: 9 training batches of 2 windows and 1 of validation; its 10 epochs are 90 steps.
+    assert (shards["train_windows"], shards["validation_windows"]) == (18, 2)
+    # What max_steps of both fine-tunings counts on.
+    assert abs(prepared["classification_train"] // 8 - 114) <= 2
+    assert prepared["instructions_train"] // 8 == 114
+    base = checkpoint.load(paths.BASE).config
+    assert (base.init, base.tie_weights, base.qkv_bias, base.vocab_size) == ("book", False, False, 50257)
+    trained = classifier.load(paths.CLASSIFIER)
+    assert (trained.labels, trained.reads, trained.body.config.qkv_bias) == (("ham", "spam"), "last_position", True)
+    assert json.loads((paths.ASSISTANT / "origin.json").read_text()) == {"start_from": "gpt2-355M"}
+    assert {each.model for each in findings.responses()} == {"tuned", "untuned"}
+    assert paths.REPORT.stat().st_size > 10_000
+
+
+@needs_files
+def test_gpt2_124m_is_loaded_not_trained_and_fine_tuned_on_the_defaults_tasks(run):
+    run("gpt2-124M", {"pretrain": {"training": {"max_steps": 0}}})
+    base = checkpoint.load(paths.BASE).config
+    assert (base.context_length, base.emb_dim, base.qkv_bias) == (256, 8, True)
+    assert findings.numbers("pretrain") == {"steps": 0, "weights_sha256": checkpoint.sha256(paths.BASE)}
+    assert findings.numbers("evaluate")["weights_sha256"] == checkpoint.sha256(paths.BASE)
+    assert {each.kind for each in findings.responses()} <= {"count", "name", "last", "next"}
+    assert "took no step" in paths.REPORT.read_text(encoding="utf-8")
+
+
+@needs_files
+def test_shakespeare_is_read_by_bytes_and_its_tasks_fit_into_64_of_them(run):
+    run("shakespeare")
+    tokens, prepared = findings.numbers("tokenize"), findings.numbers("prepare")
+    assert tokens["train_tokens"] == tokens["train_bytes"]
+    assert tokens["train_bytes"] + tokens["validation_bytes"] == 1_115_394
+    assert checkpoint.load(paths.BASE).config.context_length == 64
+    assert prepared["instructions_train"] > 1000
+    asked = [
+        each
+        for split in ("train", "validation", "test")
+        for each in read_records(paths.INSTRUCTIONS / f"{split}.jsonl", Instruction)
+    ]
+    assert max(len(f"{each.instruction}\n{each.input}\nAnswer: {each.output}".encode()) for each in asked) <= 64
+    assert findings.numbers("respond")["prompts_longer_than_context"] == 0
