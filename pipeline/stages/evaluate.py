@@ -1,0 +1,114 @@
+"""Score the base model on every validation window, beside what a compressor needs, and let it write samples."""
+
+import json
+import lzma
+import math
+from dataclasses import dataclass
+
+import torch
+
+from components.gpt import checkpoint
+from components.gpt.generate import generate
+from components.tokenizer import table
+from components.tokenizer.bpe import Tokenizer
+from components.training.loop import mean_loss
+from components.training.losses import next_token
+from components.windows.batches import in_order
+from components.windows.shards import Windows
+from pipeline import machine, paths, tracking
+from pipeline.orchestration import gpu, io, stage
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """How the base model is scored and sampled."""
+
+    batch_size: int
+    """Windows scored at once."""
+    prompts: tuple[str, ...]
+    """Beginnings that the model goes on from, once greedily and once drawn."""
+    max_new_tokens: int
+    """Tokens written after each prompt."""
+    temperature: float
+    """Temperature of the drawn samples, above 0."""
+    top_k: int | None
+    """Drawn samples choose among so many most likely tokens; null among all."""
+    seed: int
+    """Seed of the drawn samples."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of range."""
+        for name, least in {"batch_size": 1, "max_new_tokens": 1, "top_k": 1, "seed": 0}.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name} is {value}; expected {least} or more")
+        if not self.temperature > 0:
+            raise ValueError(f"temperature is {self.temperature}; expected a number above 0 (greedy comes by itself)")
+
+
+@stage
+def evaluate(evaluate: EvaluateSettings) -> None:
+    """Write `data/metrics/evaluate.json` and `data/samples.json`."""
+    loss = score(evaluate.batch_size)
+    sample(evaluate)
+    record(loss)
+
+
+@gpu
+def score(batch_size: int) -> float:
+    """Return the mean loss over all validation windows, nats per token."""
+    model = checkpoint.load(paths.BASE)
+    batches = in_order(Windows(paths.SHARDS, "validation"), batch_size)
+    return mean_loss(model, batches, next_token, device=torch.device(machine.device())).value
+
+
+@gpu
+def sample(settings: EvaluateSettings) -> None:
+    """Write what the model makes of each prompt."""
+    device = machine.device()
+    model, tokenizer = checkpoint.load(paths.BASE).to(device).eval(), Tokenizer.load(paths.TOKENIZER)
+    generator = torch.Generator(device).manual_seed(settings.seed)
+    kinds: dict[str, tuple[float, int | None]] = {
+        "greedy": (0.0, None),
+        f"temperature {settings.temperature:g}, top {settings.top_k or 'all'}": (settings.temperature, settings.top_k),
+    }
+    samples = []
+    for prompt in settings.prompts:
+        ids = torch.tensor([tokenizer.encode(prompt) or [tokenizer.end_of_text]], device=device)
+        for kind, (temperature, top_k) in kinds.items():
+            written = generate(
+                model,
+                ids,
+                settings.max_new_tokens,
+                temperature=temperature,
+                top_k=top_k,
+                stop_id=tokenizer.end_of_text,
+                generator=generator,
+            )
+            text = tokenizer.decode(written[0, ids.shape[1] :].tolist())
+            samples.append({"prompt": prompt, "kind": kind, "text": text})
+    with paths.whole(paths.SAMPLES) as temporary:
+        temporary.write_text(json.dumps(samples, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    tracking.keep(paths.SAMPLES)
+
+
+@io
+def record(loss: float) -> None:
+    """Record loss, perplexity and bits per byte, what `xz -9e` needs for the same text, and which weights these are."""
+    tokenizer = Tokenizer.load(paths.TOKENIZER)
+    rows = list(table.read(paths.TOKENS / "tokens.parquet", "validation"))
+    text = "\n".join(tokenizer.decode(row.ids.tolist()) for row in rows).encode()
+    windows = Windows(paths.SHARDS, "validation")
+    tracking.record(
+        "evaluate",
+        {
+            "validation_loss": loss,
+            "perplexity": math.exp(loss),
+            "bits_per_byte": loss / math.log(2) * windows.ids / windows.size_bytes,
+            "xz_bits_per_byte": 8 * len(lzma.compress(text, preset=9 | lzma.PRESET_EXTREME)) / len(text),
+            "windows": len(windows),
+            "tokens": windows.ids,
+            "bytes": windows.size_bytes,
+            "weights_sha256": checkpoint.sha256(paths.BASE),
+        },
+    )

@@ -1,0 +1,153 @@
+"""Train a classifier and hold its test results against baselines that know no language."""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+
+from components.gpt import classifier
+from components.gpt.checkpoint import sha256
+from components.gpt.classifier import Classifier, Reads, Train
+from components.page.charts import confusion_png
+from components.page.facts import ConfusionMatrix
+from components.scoring.baselines import bag_of_words, majority
+from components.scoring.classification import classification
+from components.tasks.classification import Batches, Labelled
+from components.tasks.files import read_records
+from components.tokenizer.bpe import Tokenizer
+from components.training.loop import TrainingSettings
+from components.training.losses import label
+from pipeline import fitting, machine, paths, tracking
+from pipeline.orchestration import gpu, io, stage
+
+PREDICTIONS = "predictions.csv"
+PICTURE = "confusion.png"
+
+
+@dataclass(frozen=True)
+class FinetuneClassifierSettings:
+    """First weights, what is trained and how."""
+
+    start_from: str
+    """`base`, a published size such as `gpt2-124M`, or a folder with a checkpoint."""
+    seed: int
+    """Seed of the new head, of the order of the texts and of the bag-of-words baseline."""
+    train: Train
+    """What learns: the new head, the last block and final norm too (the book), or everything."""
+    reads: Reads
+    """Whose vector the head reads: the last token's, or the last position's, padding or not (the book)."""
+    max_length: int | None
+    """Longest text, tokens, longer ones are cut; null is the longest training text, as in the book."""
+    training: TrainingSettings
+    """The training."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of range."""
+        for name, least in {"seed": 0, "max_length": 1}.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name} is {value}; expected {least} or more")
+
+
+@stage
+def finetune_classifier(finetune_classifier: FinetuneClassifierSettings) -> None:
+    """Train `models/classifier` and write `data/predictions`."""
+    curve = train(finetune_classifier)
+    predict(finetune_classifier)
+    record(finetune_classifier.seed, curve)
+
+
+@gpu
+def train(settings: FinetuneClassifierSettings) -> list[fitting.Row]:
+    """Train the classifier, save it whole and return the curve."""
+    tokenizer = Tokenizer.load(paths.TOKENIZER)
+    task = json.loads((paths.CLASSIFICATION / "task.json").read_text(encoding="utf-8"))
+    gpt = fitting.first_weights(settings.start_from)
+    fitting.match(gpt.config, tokenizer.vocab_size, 1)
+    torch.manual_seed(settings.seed)
+    model = Classifier(gpt, tuple(task["labels"]), reads=settings.reads)
+    classifier.choose_trained(model, settings.train)
+    how = settings.training
+    batches = {name: batches_of(name, model, tokenizer, settings) for name in ("train", "validation")}
+    curve = fitting.fit(
+        model, batches["train"], label, how, lambda: islice(batches["validation"].in_order(), how.evaluate_batches)
+    )
+    with paths.whole(paths.CLASSIFIER) as folder:
+        classifier.save(model, folder)
+    return curve
+
+
+@gpu
+def predict(settings: FinetuneClassifierSettings) -> None:
+    """Write the true and the predicted label of every test text, and the confusion matrix as a picture."""
+    device = machine.device()
+    tokenizer = Tokenizer.load(paths.TOKENIZER)
+    model = classifier.load(paths.CLASSIFIER).to(device).eval()
+    predicted: list[str] = []
+    with torch.no_grad():
+        for ids, lengths, _ in batches_of("test", model, tokenizer, settings).in_order():
+            best = model(ids.to(device), lengths.to(device)).argmax(dim=1)
+            predicted += [model.labels[place] for place in best.tolist()]
+    records = read_records(paths.CLASSIFICATION / "test.jsonl", Labelled)
+    true = [each.label for each in records]
+    matrix = classification(true, predicted, model.labels).confusion
+    with paths.whole(paths.PREDICTIONS) as folder:
+        folder.mkdir()
+        with (folder / PREDICTIONS).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["id", "actual", "predicted"])
+            writer.writerows(zip((each.id for each in records), true, predicted, strict=True))
+        picture = confusion_png(ConfusionMatrix("Test texts by label", model.labels, matrix))
+        (folder / PICTURE).write_bytes(picture)
+
+
+def batches_of(split: str, model: Classifier, tokenizer: Tokenizer, settings: FinetuneClassifierSettings) -> Batches:
+    """Return a split's texts as padded batches."""
+    longest = settings.max_length or max(len(ids) for ids in _encoded("train", tokenizer))
+    labels = [each.label for each in read_records(paths.CLASSIFICATION / f"{split}.jsonl", Labelled)]
+    return Batches(
+        _encoded(split, tokenizer),
+        [model.labels.index(each) for each in labels],
+        settings.training.batch_size if split == "train" else min(settings.training.batch_size, len(labels)),
+        settings.seed,
+        pad_id=tokenizer.end_of_text,
+        max_length=min(longest, model.body.config.context_length),
+        pad="max_length" if settings.reads == "last_position" else "batch",
+    )
+
+
+def _encoded(split: str, tokenizer: Tokenizer) -> list[list[int]]:
+    records = read_records(paths.CLASSIFICATION / f"{split}.jsonl", Labelled)
+    return [tokenizer.encode(each.text) for each in records]
+
+
+@io
+def record(seed: int, curve: Sequence[fitting.Row]) -> None:
+    """Record the test results, those of both baselines, the last losses and the hash of the weights."""
+    with (paths.PREDICTIONS / PREDICTIONS).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    true = [row["actual"] for row in rows]
+    trained, tested = (read_records(paths.CLASSIFICATION / f"{name}.jsonl", Labelled) for name in ("train", "test"))
+    texts, labels = [each.text for each in trained], [each.label for each in trained]
+    known = sorted(set(labels))
+    guesses = {
+        "": [row["predicted"] for row in rows],
+        "bag_of_words_": bag_of_words(texts, labels, [each.text for each in tested], seed=seed),
+        "majority_": majority(labels, len(tested)),
+    }
+    numbers: dict[str, float | int | str] = {"steps": len(curve), "weights_sha256": sha256(paths.CLASSIFIER)}
+    numbers |= fitting.last(curve)
+    numbers["test_texts"] = len(rows)
+    for name, guessed in guesses.items():
+        found = classification(true, guessed, known)
+        numbers |= {
+            f"{name}accuracy": found.accuracy,
+            f"{name}precision": found.precision,
+            f"{name}recall": found.recall,
+            f"{name}f1": found.f1,
+        }
+    tracking.record("finetune_classifier", numbers, curve)
+    tracking.keep(paths.PREDICTIONS)

@@ -1,0 +1,90 @@
+"""Train the assistant: the base model on instructions with their answers."""
+
+import json
+from dataclasses import dataclass
+from itertools import islice
+
+from components.gpt import checkpoint
+from components.gpt.model import GPT
+from components.tasks.files import read_records
+from components.tasks.instructions import Batches, Instruction, Row, encode, pack, row
+from components.tokenizer.bpe import Tokenizer
+from components.training.loop import TrainingSettings
+from components.training.losses import next_token
+from pipeline import fitting, paths, tracking
+from pipeline.orchestration import gpu, io, stage
+
+
+@dataclass(frozen=True)
+class FinetuneInstructionsSettings:
+    """First weights, how records become rows, and the training."""
+
+    start_from: str
+    """`base`, a published size such as `gpt2-355M`, or a folder with a checkpoint."""
+    seed: int
+    """Seed of the order of the rows."""
+    mask_prompt: bool
+    """Whether only the answer is learned, not the prompt."""
+    packed: bool
+    """Whether several records share a row of the full context, with nothing to pad; else each has a row of its own."""
+    training: TrainingSettings
+    """The training."""
+
+    def __post_init__(self) -> None:
+        """Refuse a seed that no generator takes."""
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}; expected 0 or more")
+
+
+@stage
+def finetune_instructions(finetune_instructions: FinetuneInstructionsSettings) -> None:
+    """Train `models/assistant`."""
+    numbers, curve = train(finetune_instructions)
+    record(numbers, curve)
+
+
+@gpu
+def train(settings: FinetuneInstructionsSettings) -> tuple[dict[str, int], list[fitting.Row]]:
+    """Train the model, save it whole with a note of what it began as; return counts and the curve."""
+    tokenizer = Tokenizer.load(paths.TOKENIZER)
+    model = fitting.first_weights(settings.start_from)
+    fitting.match(model.config, tokenizer.vocab_size, 1)
+    how = settings.training
+    rows = {name: read_rows(name, model, tokenizer, settings) for name in ("train", "validation")}
+    numbers = {f"{name}_rows": len(found) for name, found in rows.items()}
+    batches = Batches(rows["train"], how.batch_size, settings.seed, end_of_text=tokenizer.end_of_text)
+    held_out_at_once = min(how.batch_size, len(rows["validation"]))
+    validation = Batches(rows["validation"], held_out_at_once, settings.seed, end_of_text=tokenizer.end_of_text)
+    curve = fitting.fit(model, batches, next_token, how, lambda: islice(validation.in_order(), how.evaluate_batches))
+    with paths.whole(paths.ASSISTANT) as folder:
+        checkpoint.save(model, folder)
+        origin = {"start_from": settings.start_from}
+        (folder / "origin.json").write_text(json.dumps(origin) + "\n", encoding="utf-8")
+    return numbers, curve
+
+
+def read_rows(split: str, model: GPT, tokenizer: Tokenizer, settings: FinetuneInstructionsSettings) -> list[Row]:
+    """Return the rows of a split.
+
+    Raises ValueError, naming the record, for one that is longer than the model's context.
+    """
+    template = json.loads((paths.INSTRUCTIONS / "task.json").read_text(encoding="utf-8"))["template"]
+    rows = []
+    for each in read_records(paths.INSTRUCTIONS / f"{split}.jsonl", Instruction):
+        example = encode(each, template, tokenizer.encode)
+        if len(example) > model.config.context_length:
+            raise ValueError(
+                f"record {each.id} has {len(example)} tokens with its prompt; the model reads at most "
+                f"{model.config.context_length}; shorten it, or start from a model with a longer context"
+            )
+        rows.append(row(example, tokenizer.end_of_text, mask_prompt=settings.mask_prompt))
+    if settings.packed:
+        return pack(rows, model.config.context_length, tokenizer.end_of_text)
+    return rows
+
+
+@io
+def record(numbers: dict[str, int], curve: list[fitting.Row]) -> None:
+    """Record counts, the last losses, the curve and the hash of the weights."""
+    facts: dict[str, float | int | str] = {"steps": len(curve), "weights_sha256": checkpoint.sha256(paths.ASSISTANT)}
+    tracking.record("finetune_instructions", facts | numbers | fitting.last(curve), curve)

@@ -1,0 +1,198 @@
+"""Make the two tasks: labelled texts and instructions, without duplicates, split so that nothing leaks."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from components.tasks import pydocs, splits
+from components.tasks.classification import Labelled, balance, read_sms
+from components.tasks.files import read_records, write_records
+from components.tasks.instructions import Instruction, Template, read_alpaca, within
+from components.tasks.splits import SPLITS, Record, Shares, Split
+from components.tokenizer import table
+from components.tokenizer.bpe import Tokenizer
+from pipeline import checks, paths, tracking
+from pipeline.orchestration import io, stage
+
+
+@dataclass(frozen=True)
+class ClassificationSettings:
+    """The task of the classifier."""
+
+    source: Literal["pydocs", "sms"]
+    """Made from the embedded corpus, or lines of `label<TAB>text`."""
+    file: str
+    """The file in `data/raw/tasks`."""
+    balance: bool
+    """Whether each label gets as many records as the rarest has."""
+    shares: Shares
+    """How much goes where; a module that the corpus holds is on its side there instead."""
+    most: int | None
+    """Most records in each of validation and test, drawn by content; null keeps all."""
+    seed: int
+    """Seed of balancing, splitting and drawing."""
+
+    def __post_init__(self) -> None:
+        """Refuse a cap that leaves nothing."""
+        _refuse_no_records(self.most)
+
+
+@dataclass(frozen=True)
+class InstructionSettings:
+    """The task of the assistant."""
+
+    source: Literal["pydocs", "alpaca"]
+    """Made from the embedded corpus, or a JSON list of instruction, input and output."""
+    file: str
+    """The file in `data/raw/tasks`."""
+    kinds: tuple[pydocs.Kind, ...]
+    """Kinds of question that are asked; read for pydocs."""
+    template: Template
+    """How a record is written as a prompt."""
+    max_tokens: int | None
+    """Longest record, tokens of prompt and answer; longer ones are left out and counted; null keeps all."""
+    shares: Shares
+    """How much goes where; alpaca is cut in its order, training, test, validation, as in the book; a module that the
+    corpus holds is on its side there instead."""
+    most: int | None
+    """Most records in each of validation and test, drawn by content; null keeps all."""
+    seed: int
+    """Seed of splitting and drawing."""
+
+    def __post_init__(self) -> None:
+        """Refuse caps that leave nothing."""
+        _refuse_no_records(self.most)
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise ValueError(f"max_tokens is {self.max_tokens}; expected 1 or more, or null")
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """Both tasks."""
+
+    classification: ClassificationSettings
+    """The classifier's."""
+    instructions: InstructionSettings
+    """The assistant's."""
+
+
+@stage
+def prepare(prepare: PrepareSettings) -> None:
+    """Write both folders of `data/tasks`."""
+    make_classification(prepare.classification)
+    too_long = make_instructions(prepare.instructions)
+    check()
+    record(too_long)
+
+
+@io
+def make_classification(settings: ClassificationSettings) -> None:
+    """Write the labelled texts of each split, and the labels."""
+    file = _task_file("classification", settings.file)
+    if settings.source == "sms":
+        records = splits.dedupe(read_sms(file))
+    else:
+        records = pydocs.classification(pydocs.read_functions(file))
+    if settings.balance:
+        records = balance(records, settings.seed)
+    if settings.source == "sms":
+        parts = splits.by_content(records, settings.shares, settings.seed)
+    else:
+        parts = splits.by_group(records, sides(records, settings.shares, settings.seed))
+    labels = sorted({each.label for each in parts["train"]})
+    _write(paths.CLASSIFICATION, splits.capped(parts, settings.most, settings.seed), {"labels": labels})
+
+
+@io
+def make_instructions(settings: InstructionSettings) -> int:
+    """Write the instructions of each split, and how they are put as prompts; return how many were too long."""
+    file = _task_file("instructions", settings.file)
+    if settings.source == "alpaca":
+        found = splits.dedupe(read_alpaca(file))
+    else:
+        found = pydocs.instructions(pydocs.read_functions(file), settings.kinds)
+    too_long: list[Instruction] = []
+    if settings.max_tokens is not None:
+        encode = Tokenizer.load(paths.TOKENIZER).encode
+        found, too_long = within(found, settings.template, encode, settings.max_tokens)
+    if settings.source == "alpaca":
+        parts = splits.by_position(found, settings.shares.train, settings.shares.test)
+    else:
+        parts = splits.by_group(found, sides(found, settings.shares, settings.seed))
+    _write(paths.INSTRUCTIONS, splits.capped(parts, settings.most, settings.seed), {"template": settings.template})
+    return len(too_long)
+
+
+def sides(records: Sequence[Record], shares: Shares, seed: int) -> dict[str, Split]:
+    """Return each module's split.
+
+    Training where the corpus trains on it, validation or test, half and half, where the corpus holds it out, and as
+    drawn where the corpus does not have it.
+    """
+    corpus = table.summary(paths.TOKENS / "tokens.parquet")
+    trained = set(corpus["source"][corpus["split"] == "train"])
+    held_out = set(corpus["source"]) - trained
+    sizes = Counter(each.group for each in records)
+    side = splits.draw(sizes.keys() - trained - held_out, shares, seed)
+    side |= dict.fromkeys(sizes.keys() & trained, "train")
+    return side | splits.halve({group: size for group, size in sizes.items() if group in held_out})
+
+
+def _task_file(task: str, name: str) -> Path:
+    file = paths.RAW_TASKS / name
+    if not file.is_file():
+        raise ValueError(f"prepare.{task}.file is {name}, but {file} is not here; name a source with role: tasks")
+    return file
+
+
+def _refuse_no_records(most: int | None) -> None:
+    if most is not None and most < 1:
+        raise ValueError(f"most is {most}; expected 1 or more, or null")
+
+
+def _write(target: Path, parts: Mapping[Split, Sequence[Labelled] | Sequence[Instruction]], task: object) -> None:
+    with paths.whole(target) as folder:
+        for name, records in parts.items():
+            write_records(records, folder / f"{name}.jsonl")
+        (folder / "task.json").write_text(json.dumps(task, indent=1) + "\n", encoding="utf-8")
+
+
+@io
+def check() -> None:
+    """Check both tasks."""
+    task = json.loads((paths.CLASSIFICATION / "task.json").read_text(encoding="utf-8"))
+    labelled = [
+        {"id": each.id, "text": each.text, "characters": len(each.text), "label": each.label, "split": name}
+        for name in SPLITS
+        for each in read_records(paths.CLASSIFICATION / f"{name}.jsonl", Labelled)
+    ]
+    checks.check("classification", pd.DataFrame(labelled), checks.classification(task["labels"]))
+    asked = [
+        {
+            "id": each.id,
+            "instruction": each.instruction,
+            "input": each.input,
+            "instruction_characters": len(each.instruction),
+            "output_characters": len(each.output),
+            "split": name,
+        }
+        for name in SPLITS
+        for each in read_records(paths.INSTRUCTIONS / f"{name}.jsonl", Instruction)
+    ]
+    checks.check("instructions", pd.DataFrame(asked), checks.instructions())
+
+
+@io
+def record(too_long: int) -> None:
+    """Record how many records each split has, and how many instructions were too long."""
+    numbers = {
+        f"{folder.name}_{name}": len(read_records(folder / f"{name}.jsonl", kind))
+        for folder, kind in ((paths.CLASSIFICATION, Labelled), (paths.INSTRUCTIONS, Instruction))
+        for name in SPLITS
+    }
+    tracking.record("prepare", numbers | {"instructions_too_long": too_long})

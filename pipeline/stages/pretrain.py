@@ -1,0 +1,105 @@
+"""Train the base model on the shards, or take published weights and train on from them, or leave them as they are."""
+
+import logging
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Literal
+
+import torch
+
+from components.gpt import checkpoint
+from components.gpt.model import GPT, GPTConfig
+from components.training.loop import TrainingSettings
+from components.training.losses import next_token
+from components.windows.batches import Batches, in_order
+from components.windows.shards import Windows
+from pipeline import fitting, paths, tracking
+from pipeline.orchestration import gpu, io, stage
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """The shape of a model that starts from scratch; published weights bring their own."""
+
+    emb_dim: int
+    """Width of a token's vector; a multiple of n_heads."""
+    n_heads: int
+    """Attention heads of a block."""
+    n_layers: int
+    """Blocks, one above the other."""
+    drop_rate: float
+    """Share of activations zeroed in training; 0 up to but not 1."""
+    qkv_bias: bool
+    """Whether queries, keys and values have a bias."""
+    tie_weights: bool
+    """Whether the token embedding is the output matrix too."""
+    init: Literal["gpt2", "book"]
+    """How first weights are drawn: as OpenAI's, or as in the book."""
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """First weights, shape and training of the base model."""
+
+    start_from: str
+    """`scratch`, a published size such as `gpt2-124M`, or a folder with a checkpoint."""
+    seed: int
+    """Seed of the first weights and of the order of the windows."""
+    model: ModelSettings
+    """The shape, read when starting from scratch."""
+    training: TrainingSettings
+    """The training; zero steps keep the first weights."""
+
+    def __post_init__(self) -> None:
+        """Refuse a seed that no generator takes."""
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}; expected 0 or more")
+
+
+@stage
+def pretrain(pretrain: PretrainSettings) -> None:
+    """Train `models/base`."""
+    curve = train(pretrain)
+    record(curve)
+
+
+@gpu
+def train(settings: PretrainSettings) -> list[fitting.Row]:
+    """Train the model, save it whole and return the curve."""
+    training, validation = Windows(paths.SHARDS, "train"), Windows(paths.SHARDS, "validation")
+    model = first_model(settings, training)
+    how = settings.training
+    log.info("%d parameters, %d windows, %d steps", model.n_parameters, len(training), how.max_steps)
+    curve = fitting.fit(
+        model,
+        Batches(training, how.batch_size, settings.seed),
+        next_token,
+        how,
+        lambda: islice(in_order(validation, how.batch_size), how.evaluate_batches),
+    )
+    with paths.whole(paths.BASE) as folder:
+        checkpoint.save(model, folder)
+    return curve
+
+
+def first_model(settings: PretrainSettings, windows: Windows) -> GPT:
+    """Return the model before its first step, fit for the windows.
+
+    Raises ValueError where published weights have another vocabulary or a shorter context than the windows.
+    """
+    if settings.start_from == "scratch":
+        torch.manual_seed(settings.seed)
+        shape = asdict(settings.model)
+        return GPT(GPTConfig(vocab_size=windows.vocab_size, context_length=windows.context_length, **shape))
+    model = fitting.first_weights(settings.start_from)
+    fitting.match(model.config, windows.vocab_size, windows.context_length)
+    return model
+
+
+@io
+def record(curve: list[fitting.Row]) -> None:
+    """Record the last losses, the curve and the hash of the weights."""
+    numbers: dict[str, float | int | str] = {"steps": len(curve), "weights_sha256": checkpoint.sha256(paths.BASE)}
+    tracking.record("pretrain", numbers | fitting.last(curve), curve)

@@ -1,0 +1,145 @@
+"""Let the tuned and the untuned model answer every test instruction."""
+
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+
+from components.gpt import checkpoint
+from components.gpt.generate import complete
+from components.gpt.model import GPT
+from components.scoring.response import Response
+from components.tasks.files import read_records, write_records
+from components.tasks.instructions import Instruction, Template, full, prompt
+from components.tokenizer.bpe import Tokenizer
+from pipeline import checks, fitting, machine, paths, tracking
+from pipeline.orchestration import gpu, io, stage
+
+log = logging.getLogger(__name__)
+
+TUNED, UNTUNED, SHOWN = "tuned", "untuned", "untuned, shown examples"
+BETWEEN = "\n\n"
+
+
+@dataclass(frozen=True)
+class RespondSettings:
+    """How answers are written."""
+
+    max_new_tokens: int
+    """Longest answer, tokens."""
+    batch_size: int
+    """Prompts answered side by side."""
+    temperature: float
+    """0 takes the likeliest token."""
+    top_k: int | None
+    """Draw among so many likeliest tokens; null among all."""
+    seed: int
+    """Seed of the drawing."""
+    examples: int
+    """Most worked examples of the same kind that the untuned model is shown in a second round; 0 for no such round."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of range."""
+        leasts = {"max_new_tokens": 1, "batch_size": 1, "temperature": 0, "top_k": 1, "seed": 0, "examples": 0}
+        for name, least in leasts.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name} is {value}; expected {least} or more")
+
+
+@stage
+def respond(respond: RespondSettings) -> None:
+    """Write `data/responses/responses.jsonl`."""
+    numbers = answer(respond)
+    check(bool(respond.examples))
+    record(numbers)
+
+
+@gpu
+def answer(settings: RespondSettings) -> dict[str, int]:
+    """Answer with each model and write the responses, records in their order; return what was cut or left out."""
+    records = read_records(paths.INSTRUCTIONS / "test.jsonl", Instruction)
+    task = json.loads((paths.INSTRUCTIONS / "task.json").read_text(encoding="utf-8"))
+    origin = json.loads((paths.ASSISTANT / "origin.json").read_text(encoding="utf-8"))
+    tokenizer = Tokenizer.load(paths.TOKENIZER)
+    tuned, untuned = checkpoint.load(paths.ASSISTANT), fitting.first_weights(origin["start_from"])
+    room = tuned.config.context_length - settings.max_new_tokens
+    plain = [prompt(record, task["template"]) for record in records]
+    rounds: list[tuple[str, GPT, list[str]]] = [(TUNED, tuned, plain), (UNTUNED, untuned, plain)]
+    if settings.examples:
+        shown = read_records(paths.INSTRUCTIONS / "train.jsonl", Instruction)
+        prompts = with_examples(records, shown, task["template"], settings.examples, room, tokenizer)
+        rounds.append((SHOWN, untuned, prompts))
+    # An untuned model does not stop by itself: behind examples its answer ends where theirs do.
+    end_of_example = BETWEEN if any("\n" in each.output for each in records) else "\n"
+    responses: list[Response] = []
+    too_long = 0
+    for name, model, prompts in rounds:
+        encoded = [tokenizer.encode(text) for text in prompts]
+        too_long += sum(len(ids) > room for ids in encoded)
+        written = complete(
+            model.to(machine.device()),
+            encoded,
+            settings.max_new_tokens,
+            temperature=settings.temperature,
+            top_k=settings.top_k,
+            stop_id=tokenizer.end_of_text,
+            generator=torch.Generator(machine.device()).manual_seed(settings.seed),
+            batch_size=settings.batch_size,
+        )
+        answers = [tokenizer.decode(ids).strip() for ids in written]
+        if name == SHOWN:
+            answers = [text.split(end_of_example)[0].strip() for text in answers]
+        responses += [
+            Response(name, each.id, each.kind, each.instruction, each.input, each.output, text)
+            for each, text in zip(records, answers, strict=True)
+        ]
+    with paths.whole(paths.RESPONSES) as folder:
+        write_records(responses, folder / "responses.jsonl")
+    return {"records": len(records), "responses": len(responses), "prompts_longer_than_context": too_long}
+
+
+def with_examples(
+    records: Sequence[Instruction],
+    shown: Sequence[Instruction],
+    template: Template,
+    most: int,
+    room: int,
+    tokenizer: Tokenizer,
+) -> list[str]:
+    """Return each record's prompt behind worked examples of its kind, others for each, as many as fit in `room`."""
+    by_kind: defaultdict[str, list[Instruction]] = defaultdict(list)
+    for each in shown:
+        by_kind[each.kind].append(each)
+    prompts = []
+    for place, record in enumerate(records):
+        same = by_kind[record.kind]
+        chosen = [full(same[(place * most + k) % len(same)], template) for k in range(most)] if same else []
+        parts = [*chosen, prompt(record, template)]
+        while len(parts) > 1 and len(tokenizer.encode(BETWEEN.join(parts))) > room:
+            del parts[0]
+        prompts.append(BETWEEN.join(parts))
+    return prompts
+
+
+@io
+def check(has_examples: bool) -> None:
+    """Check that each model has answered each record."""
+    models = [TUNED, UNTUNED, *([SHOWN] if has_examples else [])]
+    responses = read_records(paths.RESPONSES / "responses.jsonl", Response)
+    frame = pd.DataFrame([{"id": each.id, "model": each.model, "characters": len(each.answer)} for each in responses])
+    records = read_records(paths.INSTRUCTIONS / "test.jsonl", Instruction)
+    checks.check("responses", frame, checks.responses(models, len(records)))
+
+
+@io
+def record(numbers: dict[str, int]) -> None:
+    """Record how much was answered."""
+    responses = read_records(paths.RESPONSES / "responses.jsonl", Response)
+    empty = sum(not each.answer for each in responses if each.model == TUNED)
+    tracking.record("respond", numbers | {"empty_answers": empty, "weights_sha256": checkpoint.sha256(paths.ASSISTANT)})
+    tracking.keep(paths.RESPONSES)

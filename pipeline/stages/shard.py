@@ -1,0 +1,72 @@
+"""Lay the ids of each split end to end in memory-mapped shards, over which windows are views."""
+
+import json
+
+import pandas as pd
+
+from components.tokenizer import table
+from components.tokenizer.bpe import Tokenizer
+from components.windows import shards
+from components.windows.shards import ShardSettings, Windows
+from pipeline import checks, paths, tracking
+from pipeline.orchestration import io, stage
+
+SPLITS = ("train", "validation")
+
+
+@stage
+def shard(shard: ShardSettings) -> None:
+    """Write `data/shards`."""
+    write(shard)
+    check()
+    record()
+
+
+@io
+def write(settings: ShardSettings) -> None:
+    """Write the shards and their index."""
+    tokenizer = Tokenizer.load(paths.TOKENIZER)
+    file = paths.TOKENS / "tokens.parquet"
+    rows = table.summary(file)
+    with paths.whole(paths.SHARDS) as folder:
+        written = [
+            shards.write(
+                ((row.document, row.ids) for row in table.read(file, split)),
+                folder,
+                split,
+                end_of_text=tokenizer.end_of_text if settings.separator == "end_of_text" else None,
+                vocab_size=tokenizer.vocab_size,
+                shard_size=settings.shard_size,
+                size_bytes=int(rows["size_bytes"][rows["split"] == split].sum()),
+            )
+            for split in SPLITS
+        ]
+        shards.write_index(
+            folder,
+            written,
+            context_length=settings.context_length,
+            stride=settings.stride,
+            vocab_size=tokenizer.vocab_size,
+        )
+
+
+@io
+def check() -> None:
+    """Check every shard."""
+    index = json.loads((paths.SHARDS / "index.json").read_text(encoding="utf-8"))
+    rows = [
+        {"file": file, "split": split, "count": len(ids), "min_id": int(ids.min()), "max_id": int(ids.max())}
+        for split in SPLITS
+        for file, ids in zip(index["splits"][split]["files"], Windows(paths.SHARDS, split).shards, strict=True)
+    ]
+    checks.check("shards", pd.DataFrame(rows), checks.shards(index["vocab_size"]))
+
+
+@io
+def record() -> None:
+    """Record ids and windows of each split."""
+    numbers: dict[str, float | int | str] = {}
+    for split in SPLITS:
+        windows = Windows(paths.SHARDS, split)
+        numbers |= {f"{split}_ids": windows.ids, f"{split}_windows": len(windows)}
+    tracking.record("shard", numbers)
