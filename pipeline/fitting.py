@@ -1,7 +1,8 @@
 """What the three training stages share: first weights, the loop with its evaluations, the curve."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from components.gpt import checkpoint, weights
 from components.gpt.model import GPT, PUBLISHED, GPTConfig
 from components.training.loop import TrainingSettings, mean_loss, train
 from components.training.losses import Batch, Loss
-from pipeline import machine, paths
+from pipeline import dag, machine, paths, settings
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +41,25 @@ def first_weights(start_from: str) -> GPT:
     return checkpoint.load(folder)
 
 
+@contextmanager
+def work(stage: str) -> Iterator[Path]:
+    """Yield the folder of a stage's work in progress, `.work/<key>`; it goes when the block ends well, else it stays.
+
+    The key stands for params, data, code, machine and versions: the same work finds the same folder, no other does.
+    """
+    described = next(each for each in dag.stages() if each.name == stage)
+    folder = paths.WORK / dag.key(described, settings.read())
+    folder.mkdir(parents=True, exist_ok=True)
+    log.info("work in progress: %s", folder)
+    yield folder
+    paths.remove(folder)
+
+
 def fit(
     model: nn.Module,
     batches: Callable[[int], Batch],
     loss: Loss,
-    settings: TrainingSettings,
+    how: TrainingSettings,
     evaluation: Callable[[], Iterable[Batch]],
 ) -> list[Row]:
     """Train a model in place and return its curve: a row per step, with the validation loss where it was evaluated.
@@ -54,19 +69,19 @@ def fit(
     """
     device = torch.device(machine.device())
     curve: list[Row] = []
-    for step in train(model, batches, loss, settings, device=device):
+    for step in train(model, batches, loss, how, device=device):
         row: Row = {
             "step": step.step,
             "training_loss": step.loss.item(),
             "learning_rate": step.learning_rate,
             "gradient_norm": step.gradient_norm.item(),
         }
-        if settings.is_evaluated(step.step):
+        if how.is_evaluated(step.step):
             row["validation_loss"] = mean_loss(model, evaluation(), loss, device=device).value
             log.info(
                 "step %d of %d: training loss %.3f, validation loss %.3f nats",
                 step.step + 1,
-                settings.max_steps,
+                how.max_steps,
                 row["training_loss"],
                 row["validation_loss"],
             )

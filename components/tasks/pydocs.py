@@ -1,8 +1,8 @@
 """The embedded default's two tasks, made from signatures and docstrings of the standard library.
 
-Classification: does a function return a value, judged by signature and docstring as `help` shows them. Instructions:
-questions about a signature, each with one right answer that stands in it or can be counted. The group of both is the
-top-level module: split by it, and no module is met in training and in test.
+Classification: is a docstring a function's, or that of a class or a module. Instructions: questions about a function's
+signature, each with one right answer that stands in it or can be counted. The group of both is the top-level module:
+split by it, and no module is met in training and in test.
 """
 
 import hashlib
@@ -18,57 +18,52 @@ from components.tasks.instructions import Instruction
 from components.tasks.splits import dedupe
 
 Kind = Literal["count", "name", "last", "next"]
-LABELS = ("returns a value", "returns nothing")
+FUNCTION = "function"
+LABELS = (FUNCTION, "class or module")
 
 
 @dataclass(frozen=True)
-class Function:
-    """A documented function of the standard library; a method is one too."""
+class Entry:
+    """A documented function, class or module of the standard library; a method is a function too."""
 
     module: str
     """Its top-level module."""
     name: str
     """Its full dotted name."""
+    kind: str
+    """`function`, `class` or `module`."""
     signature: str
     """Such as `def walk(top, topdown=True)`, without annotations."""
     parameters: tuple[str, ...]
     """Names of its parameters, in order, without stars; `self` among them."""
-    returns_value: bool
-    """Whether it returns something other than None somewhere, or yields."""
     docstring: str
     """Its docstring; never empty."""
 
 
-def read_functions(path: Path) -> list[Function]:
-    """Return the functions of the pydocs entries, one JSON object a line; modules and classes are left out.
+def read(path: Path) -> list[Entry]:
+    """Return the pydocs entries, one JSON object a line.
 
     Raises ValueError with file and row for a field that is missing or not what it should be.
     """
-    return [entry for entry in numbered(path, read_json_lines(path), _entry) if isinstance(entry, Function)]
+    return numbered(path, read_json_lines(path), _entry)
 
 
-def classification(functions: Iterable[Function]) -> list[Labelled]:
-    """Return signature and docstring of each function with one of `LABELS`, as its own code says; equal texts once."""
-    functions = list(functions)
+def classification(entries: Sequence[Entry]) -> list[Labelled]:
+    """Return each docstring with one of `LABELS`; equal docstrings once only."""
     return dedupe(
-        Labelled(
-            id,
-            f"{function.signature}\n{function.docstring}",
-            LABELS[0] if function.returns_value else LABELS[1],
-            function.module,
-        )
-        for id, function in zip(_ids(functions), functions, strict=True)
+        Labelled(id, each.docstring, LABELS[each.kind != FUNCTION], each.module)
+        for id, each in zip(_ids(entries), entries, strict=True)
     )
 
 
-def instructions(functions: Iterable[Function], kinds: Sequence[Kind]) -> list[Instruction]:
-    """Return the questions of the given kinds about each signature that has an answer; equal questions once only.
+def instructions(entries: Iterable[Entry], kinds: Sequence[Kind]) -> list[Instruction]:
+    """Return the questions of the given kinds about each function's signature; equal questions once only.
 
     For `def walk(top, topdown=True)`: count "How many parameters does it take?" 2; name "What is it called?" walk; last
     "Which parameter comes last?" topdown; next "Which parameter follows top?" topdown. No question about parameters is
     asked where there are too few to choose from.
     """
-    functions = list(functions)
+    functions = [each for each in entries if each.kind == FUNCTION]
     return dedupe(
         Instruction(f"{id}/{kind}", kind, function.module, question, function.signature, answer)
         for id, function in zip(_ids(functions), functions, strict=True)
@@ -77,7 +72,7 @@ def instructions(functions: Iterable[Function], kinds: Sequence[Kind]) -> list[I
     )
 
 
-def _questions(function: Function) -> Iterator[tuple[Kind, str, str]]:
+def _questions(function: Entry) -> Iterator[tuple[Kind, str, str]]:
     parameters = function.parameters
     yield "count", "How many parameters does it take?", str(len(parameters))
     yield "name", "What is it called?", function.name.rpartition(".")[2]
@@ -88,21 +83,19 @@ def _questions(function: Function) -> Iterator[tuple[Kind, str, str]]:
         yield "next", f"Which parameter follows {parameters[place]}?", parameters[place + 1]
 
 
-def _ids(functions: Sequence[Function]) -> Iterator[str]:
-    """Yield each function's name; the second of a name (defined once more in another branch) is `name#2`."""
+def _ids(entries: Sequence[Entry]) -> Iterator[str]:
+    """Yield each entry's name; the second of a name (defined once more in another branch) is `name#2`."""
     seen: Counter[str] = Counter()
-    for function in functions:
-        seen[function.name] += 1
-        yield function.name if seen[function.name] == 1 else f"{function.name}#{seen[function.name]}"
+    for each in entries:
+        seen[each.name] += 1
+        yield each.name if seen[each.name] == 1 else f"{each.name}#{seen[each.name]}"
 
 
-def _entry(_: int, row: object) -> Function | None:
+def _entry(_: int, row: object) -> Entry:
     fields = text_fields(row, ("module", "name", "kind", "signature", "docstring"))
-    if fields.pop("kind") != "function":
-        return None
     assert isinstance(row, dict)  # text_fields looked
-    parameters, returns_value = row.get("parameters"), row.get("returns_value")
-    if not isinstance(parameters, list) or not isinstance(returns_value, bool):
-        raise ValueError("expected a list of parameters and a true or false returns_value")
+    parameters = row.get("parameters")
+    if not isinstance(parameters, list):
+        raise ValueError("expected a list of parameters")
     names = tuple(text_fields(parameter, ("name",))["name"] for parameter in parameters)
-    return Function(parameters=names, returns_value=returns_value, **fields)
+    return Entry(parameters=names, **fields)

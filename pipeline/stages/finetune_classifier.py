@@ -72,11 +72,12 @@ def train(settings: FinetuneClassifierSettings) -> list[fitting.Row]:
     classifier.choose_trained(model, settings.train)
     how = settings.training
     batches = {name: batches_of(name, model, tokenizer, settings) for name in ("train", "validation")}
-    curve = fitting.fit(
-        model, batches["train"], label, how, lambda: islice(batches["validation"].in_order(), how.evaluate_batches)
-    )
-    with paths.whole(paths.CLASSIFIER) as folder:
-        classifier.save(model, folder)
+    with fitting.work("finetune_classifier") as folder:
+        curve = fitting.fit(
+            model, batches["train"], label, how, lambda: islice(batches["validation"].in_order(), how.evaluate_batches)
+        )
+        classifier.save(model, folder / "model")
+        paths.publish(folder / "model", paths.CLASSIFIER)
     return curve
 
 

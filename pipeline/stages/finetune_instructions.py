@@ -55,11 +55,14 @@ def train(settings: FinetuneInstructionsSettings) -> tuple[dict[str, int], list[
     batches = Batches(rows["train"], how.batch_size, settings.seed, end_of_text=tokenizer.end_of_text)
     held_out_at_once = min(how.batch_size, len(rows["validation"]))
     validation = Batches(rows["validation"], held_out_at_once, settings.seed, end_of_text=tokenizer.end_of_text)
-    curve = fitting.fit(model, batches, next_token, how, lambda: islice(validation.in_order(), how.evaluate_batches))
-    with paths.whole(paths.ASSISTANT) as folder:
-        checkpoint.save(model, folder)
+    with fitting.work("finetune_instructions") as folder:
+        curve = fitting.fit(
+            model, batches, next_token, how, lambda: islice(validation.in_order(), how.evaluate_batches)
+        )
+        checkpoint.save(model, folder / "model")
         origin = {"start_from": settings.start_from}
-        (folder / "origin.json").write_text(json.dumps(origin) + "\n", encoding="utf-8")
+        (folder / "model" / "origin.json").write_text(json.dumps(origin) + "\n", encoding="utf-8")
+        paths.publish(folder / "model", paths.ASSISTANT)
     return numbers, curve
 
 

@@ -94,10 +94,8 @@ def prepare(prepare: PrepareSettings) -> None:
 def make_classification(settings: ClassificationSettings) -> None:
     """Write the labelled texts of each split, and the labels."""
     file = _task_file("classification", settings.file)
-    if settings.source == "sms":
-        records = splits.dedupe(read_sms(file))
-    else:
-        records = pydocs.classification(pydocs.read_functions(file))
+    found = read_sms(file) if settings.source == "sms" else pydocs.classification(pydocs.read(file))
+    records = splits.dedupe(found)
     if settings.balance:
         records = balance(records, settings.seed)
     if settings.source == "sms":
@@ -115,7 +113,7 @@ def make_instructions(settings: InstructionSettings) -> int:
     if settings.source == "alpaca":
         found = splits.dedupe(read_alpaca(file))
     else:
-        found = pydocs.instructions(pydocs.read_functions(file), settings.kinds)
+        found = pydocs.instructions(pydocs.read(file), settings.kinds)
     too_long: list[Instruction] = []
     if settings.max_tokens is not None:
         encode = Tokenizer.load(paths.TOKENIZER).encode

@@ -72,15 +72,16 @@ def train(settings: PretrainSettings) -> list[fitting.Row]:
     model = first_model(settings, training)
     how = settings.training
     log.info("%d parameters, %d windows, %d steps", model.n_parameters, len(training), how.max_steps)
-    curve = fitting.fit(
-        model,
-        Batches(training, how.batch_size, settings.seed),
-        next_token,
-        how,
-        lambda: islice(in_order(validation, how.batch_size), how.evaluate_batches),
-    )
-    with paths.whole(paths.BASE) as folder:
-        checkpoint.save(model, folder)
+    with fitting.work("pretrain") as folder:
+        curve = fitting.fit(
+            model,
+            Batches(training, how.batch_size, settings.seed),
+            next_token,
+            how,
+            lambda: islice(in_order(validation, how.batch_size), how.evaluate_batches),
+        )
+        checkpoint.save(model, folder / "model")
+        paths.publish(folder / "model", paths.BASE)
     return curve
 
 

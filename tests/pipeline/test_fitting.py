@@ -122,3 +122,18 @@ def test_no_steps_leave_the_model_and_have_no_last_losses(folder):
     model = Guess()
     curve = fitting.fit(model, lambda _: (torch.tensor([2.0]),), half_square, how(max_steps=0), list)
     assert (curve, fitting.last(curve), model.number.item()) == ([], {}, 0.0)
+
+
+def test_work_in_progress_stays_after_a_failure_and_goes_when_it_is_done(project):
+    (project / "params.yaml").write_text("pretrain: {seed: 1}\n")
+    (project / "dvc.yaml").write_text("stages: {pretrain: {cmd: true, params: [pretrain]}}\n")
+    with pytest.raises(KeyError), fitting.work("pretrain") as first:
+        (first / "half").touch()
+        raise KeyError
+    assert (first.parent.name, [path.name for path in first.iterdir()]) == (".work", ["half"])
+    with fitting.work("pretrain") as again:
+        assert again == first
+    assert not first.exists()
+    (project / "params.yaml").write_text("pretrain: {seed: 2}\n")
+    with fitting.work("pretrain") as other:
+        assert other != first

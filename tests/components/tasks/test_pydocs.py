@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from components.tasks.pydocs import LABELS, Function, classification, instructions, read_functions
+from components.tasks.pydocs import LABELS, Entry, classification, instructions, read
 from components.tasks.splits import by_group
 
 
-def function(signature: str, *parameters: str, name: str = "os.walk", **changes: object) -> Function:
-    fields = {"module": "os", "docstring": "Walk.", "returns_value": True, **changes}
-    return Function(name=name, signature=signature, parameters=parameters, **fields)  # type: ignore[arg-type]
+def function(signature: str, *parameters: str, name: str = "os.walk", **changes: object) -> Entry:
+    fields = {"module": "os", "kind": "function", "docstring": "Walk.", **changes}
+    return Entry(name=name, signature=signature, parameters=parameters, **fields)  # type: ignore[arg-type]
 
 
 WALK = function("def walk(top, topdown=True)", "top", "topdown")
@@ -22,7 +22,6 @@ def entry(**changes: object) -> dict[str, object]:
         "kind": "function",
         "signature": "def walk(top, topdown=True)",
         "parameters": [{"name": "top", "default": None}, {"name": "topdown", "default": "True"}],
-        "returns_value": True,
         "docstring": "Walk.",
         **changes,
     }
@@ -33,9 +32,12 @@ def write(path: Path, *entries: object) -> Path:
     return path
 
 
-def test_functions_are_read_and_other_entries_left_out(tmp_path: Path):
-    module = entry(kind="module", name="os", parameters=[], returns_value=False)
-    assert read_functions(write(tmp_path / "entries.jsonl", module, entry())) == [WALK]
+def test_every_entry_is_read(tmp_path: Path):
+    module = entry(kind="module", name="os", signature="", parameters=[], docstring="OS routines.")
+    assert read(write(tmp_path / "entries.jsonl", module, entry())) == [
+        function("", name="os", kind="module", docstring="OS routines."),
+        WALK,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -44,24 +46,30 @@ def test_functions_are_read_and_other_entries_left_out(tmp_path: Path):
         ({"signature": None}, "entries.jsonl, row 2: the field 'signature' is NoneType"),
         ({"parameters": 2}, "entries.jsonl, row 2: expected a list of parameters"),
         ({"parameters": [{"default": "1"}]}, "entries.jsonl, row 2: the field 'name' is missing"),
-        ({"returns_value": "yes"}, "entries.jsonl, row 2: expected a list of parameters and a true or false"),
     ],
 )
 def test_a_broken_entry_is_refused_by_file_and_row(tmp_path: Path, changes: dict[str, object], message: str):
     with pytest.raises(ValueError, match=message):
-        read_functions(write(tmp_path / "entries.jsonl", entry(), entry(**changes)))
+        read(write(tmp_path / "entries.jsonl", entry(), entry(**changes)))
 
 
-def test_the_label_is_whether_the_function_returns():
-    silent = function("def chdir(path)", "path", name="os.chdir", docstring="Change.", returns_value=False)
-    assert [(record.text, record.label, record.group) for record in classification([WALK, silent])] == [
-        ("def walk(top, topdown=True)\nWalk.", "returns a value", "os"),
-        ("def chdir(path)\nChange.", "returns nothing", "os"),
+def test_the_label_is_whose_docstring_it_is():
+    module = function("", name="os", kind="module", docstring="OS routines.")
+    queue = function("class Queue", name="queue.Queue", kind="class", docstring="A queue.", module="queue")
+    assert [(record.text, record.label, record.group) for record in classification([module, WALK, queue])] == [
+        ("OS routines.", "class or module", "os"),
+        ("Walk.", "function", "os"),
+        ("A queue.", "class or module", "queue"),
     ]
 
 
 def test_both_labels_are_listed():
-    assert LABELS == ("returns a value", "returns nothing")
+    assert LABELS == ("function", "class or module")
+
+
+def test_only_functions_are_asked_about():
+    queue = function("class Queue(maxsize=0)", "maxsize", name="queue.Queue", kind="class")
+    assert instructions([queue], ("count", "name")) == []
 
 
 def test_each_question_about_a_signature_has_its_answer():
