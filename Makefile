@@ -4,9 +4,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup repro test check ui clean
+.PHONY: setup repro test check ui clean FORCE
 
 setup: .venv/installed data/interpreter.txt
+
+FORCE:
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; make PYTHON=python3.12 names another")'
@@ -16,14 +18,14 @@ setup: .venv/installed data/interpreter.txt
 	@touch $@
 
 # What the embedded corpus is read from; download depends on it. Written only when it differs.
-data/interpreter.txt: .venv/installed
+data/interpreter.txt: .venv/installed FORCE
 	@$(BIN)/python --version | cmp --silent - $@ || $(BIN)/python --version > $@
 
 repro: setup
 	$(BIN)/python -m pipeline repro
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: setup
 	$(BIN)/ruff check

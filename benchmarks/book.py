@@ -2,10 +2,10 @@
 
     python -m benchmarks.book --shared ../shared/data
 
-Trains a fresh 124M GPT on The Verdict as chapter 5 does: 10 epochs, context 256, batch 2, AdamW 4e-4 with weight decay
-0.1 on every parameter, dropout 0.1, seed 123, no warm-up, no clipping. The two take turns, epoch by epoch, in one
-process, so that both see the same machine; only training steps are timed, evaluation is not. Prints Markdown; exits 1
-if a full run misses a target. Takes 10 to 20 minutes on two idle cores and 6 GB of memory.
+Trains a fresh 124M GPT on The Verdict as chapter 5 does, with the numbers of presets/book.yaml. The two take turns,
+epoch by epoch, in one process, so that both see the same machine; only training steps are timed, evaluation is not.
+Prints Markdown; exits 1 if a full run misses a target. Takes 10 to 20 minutes on two idle cores and 6 GB of memory. Run
+it in the project's root.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,28 +29,13 @@ from components.gpt.model import GPT, GPTConfig
 from components.tokenizer.bpe import Tokenizer
 from components.training.loop import TrainingSettings, mean_loss, train
 from components.training.losses import next_token
-from components.training.optimizer import OptimizerSettings
-from components.training.schedule import ScheduleSettings
 from components.windows.batches import Batches, in_order
-from components.windows.shards import Windows, write, write_index
+from components.windows.shards import ShardSettings, Windows, write, write_index
+from pipeline import paths, settings
+from pipeline.commands import use
+from pipeline.stages.pretrain import PretrainSettings
 
 CPU = torch.device("cpu")
-EPOCHS = 10
-BATCH_SIZE = 2
-SEED = 123
-LEARNING_RATE = 4e-4
-WEIGHT_DECAY = 0.1
-CONFIG = GPTConfig(
-    vocab_size=50257,
-    context_length=256,
-    emb_dim=768,
-    n_heads=12,
-    n_layers=12,
-    drop_rate=0.1,
-    qkv_bias=False,
-    tie_weights=False,
-    init="book",
-)
 
 
 # The book's model and loop, restated from chapters 3 to 5: three matrices for queries, keys and values, a mask and a
@@ -144,12 +129,13 @@ class BookGPT(nn.Module):
         return logits
 
 
-def book_epochs(model: nn.Module, windows: Windows) -> Iterator[None]:
+def book_epochs(model: nn.Module, windows: Windows, how: TrainingSettings) -> Iterator[None]:
     """Train by the book's loop and yield after each epoch, without end."""
+    adamw = how.optimizer
     rows = [torch.cat(part) for part in zip(*in_order(windows, len(windows)), strict=True)]
-    generator = torch.Generator().manual_seed(SEED)
-    loader = DataLoader(TensorDataset(*rows), BATCH_SIZE, shuffle=True, drop_last=True, generator=generator)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    generator = torch.Generator().manual_seed(how.seed)
+    loader = DataLoader(TensorDataset(*rows), how.batch_size, shuffle=True, drop_last=True, generator=generator)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=adamw.learning_rate, weight_decay=adamw.weight_decay)
     while True:
         model.train()
         for inputs, targets in loader:
@@ -160,32 +146,11 @@ def book_epochs(model: nn.Module, windows: Windows) -> Iterator[None]:
         yield
 
 
-def our_epochs(model: nn.Module, windows: Windows, epochs: int) -> Iterator[None]:
+def our_epochs(model: nn.Module, windows: Windows, how: TrainingSettings, epochs: int) -> Iterator[None]:
     """Train by our loop and yield after each epoch."""
-    batches = Batches(windows, BATCH_SIZE, SEED)
-    settings = TrainingSettings(
-        max_steps=epochs * batches.steps_per_epoch,
-        batch_size=BATCH_SIZE,
-        accumulate=1,
-        clip_norm=None,
-        precision="float32",
-        compile=False,
-        evaluate_every=batches.steps_per_epoch,
-        evaluate_batches=None,
-        optimizer=OptimizerSettings(
-            name="adamw",
-            learning_rate=LEARNING_RATE,
-            adamw_learning_rate=None,
-            weight_decay=WEIGHT_DECAY,
-            decay="all",
-            beta1=0.9,
-            beta2=0.999,
-            momentum=0.95,
-        ),
-        schedule=ScheduleSettings("constant", warmup_steps=0, initial=0.0, minimum=0.0, decay_share=0.0),
-        seed=SEED,
-    )
-    for step in train(model, batches, next_token, settings, device=CPU):
+    batches = Batches(windows, how.batch_size, how.seed)
+    steps = replace(how, max_steps=epochs * batches.steps_per_epoch)
+    for step in train(model, batches, next_token, steps, device=CPU):
         if (step.step + 1) % batches.steps_per_epoch == 0:
             yield
 
@@ -202,29 +167,38 @@ class Contestant:
     epochs_s: tuple[float, ...] = ()
 
 
-def compare(config: GPTConfig, windows: tuple[Windows, Windows], epochs: int) -> tuple[Contestant, Contestant]:
+def book_settings() -> tuple[PretrainSettings, ShardSettings]:
+    """Return what preset `book` says of pretraining and of its windows."""
+    sections = settings.sections(use.combined("book"), paths.PRESETS / "book.yaml")
+    how: PretrainSettings = settings.parse("pretrain", sections["pretrain"], PretrainSettings)
+    shards: ShardSettings = settings.parse("shard", sections["shard"], ShardSettings)
+    return how, shards
+
+
+def compare(how: PretrainSettings, windows: tuple[Windows, Windows], epochs: int) -> tuple[Contestant, Contestant]:
     """Train both from the same seed, an epoch each in turn; return ours and the book's with losses and times."""
     training, validation = windows
+    config = GPTConfig(training.vocab_size, training.context_length, **asdict(how.model))
 
     def losses(model: nn.Module) -> tuple[float, float]:
         train_loss, validation_loss = (
-            mean_loss(model, in_order(split, BATCH_SIZE), next_token, device=CPU).value
+            mean_loss(model, in_order(split, how.batch_size), next_token, device=CPU).value
             for split in (training, validation)
         )
         return train_loss, validation_loss
 
     def fresh(kind: Callable[[GPTConfig], nn.Module]) -> nn.Module:
-        torch.manual_seed(SEED)
+        torch.manual_seed(how.seed)
         return kind(config)
 
     ours, book = fresh(GPT), fresh(BookGPT)
     contestants = (
-        Contestant("ours", ours, our_epochs(ours, training, epochs)),
-        Contestant("book", book, book_epochs(book, training)),
+        Contestant("ours", ours, our_epochs(ours, training, how, epochs)),
+        Contestant("book", book, book_epochs(book, training, how)),
     )
     for one in contestants:
         one.initial = losses(one.model)
-    torch.manual_seed(SEED)  # the book's dropout is drawn from the global generator; ours is not
+    torch.manual_seed(how.seed)  # the book's dropout is drawn from the global generator; ours is not
     for epoch in range(epochs):
         for one in contestants[:: 1 if epoch % 2 == 0 else -1]:
             started = time.perf_counter()
@@ -236,8 +210,8 @@ def compare(config: GPTConfig, windows: tuple[Windows, Windows], epochs: int) ->
     return contestants
 
 
-def verdict_windows(shared: Path, folder: Path, context_length: int) -> tuple[Windows, Windows]:
-    """Return The Verdict's training and validation windows: split at int(0.9 n) characters, stride = context."""
+def verdict_windows(shared: Path, folder: Path, shards: ShardSettings) -> tuple[Windows, Windows]:
+    """Return The Verdict's training and validation windows: split at int(0.9 n) characters."""
     tokenizer = Tokenizer.gpt2(shared / "gpt2_bpe")
     text = (shared / "book" / "the-verdict.txt").read_text(encoding="utf-8")
     cut = int(0.9 * len(text))
@@ -249,12 +223,12 @@ def verdict_windows(shared: Path, folder: Path, context_length: int) -> tuple[Wi
             split,
             end_of_text=None,
             vocab_size=vocab_size,
-            shard_size=2**20,
+            shard_size=shards.shard_size,
             size_bytes=len(part.encode("utf-8")),
         )
         for split, part in (("train", text[:cut]), ("validation", text[cut:]))
     ]
-    write_index(folder, splits, context_length=context_length, stride=context_length, vocab_size=vocab_size)
+    write_index(folder, splits, context_length=shards.context_length, stride=shards.stride, vocab_size=vocab_size)
     return Windows(folder, "train"), Windows(folder, "validation")
 
 
@@ -300,15 +274,18 @@ def missed(ours: Contestant, book: Contestant) -> list[str]:
 
 def main() -> int:
     """Run the comparison and print it; return 1 if a full run misses a target."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.book", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.book", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--shared", type=Path, required=True, help="folder with book/the-verdict.txt and gpt2_bpe/")
-    parser.add_argument("--epochs", type=int, default=EPOCHS, help="fewer than 10 is a trial and checks no target")
+    parser.add_argument("--epochs", type=int, help="fewer than the preset's are a trial, which checks no target")
     arguments = parser.parse_args()
+    how, shards = book_settings()
     with tempfile.TemporaryDirectory() as folder:
-        windows = verdict_windows(arguments.shared, Path(folder), CONFIG.context_length)
-        ours, book = compare(CONFIG, windows, arguments.epochs)
+        windows = verdict_windows(arguments.shared, Path(folder), shards)
+        all_epochs = how.max_steps // (len(windows[0]) // how.batch_size)
+        epochs = all_epochs if arguments.epochs is None else arguments.epochs
+        ours, book = compare(how, windows, epochs)
     print(report(ours, book))
-    failures = missed(ours, book) if arguments.epochs == EPOCHS else []
+    failures = missed(ours, book) if epochs == all_epochs else []
     for failure in failures:
         print(f"missed: {failure}")
     return 1 if failures else 0

@@ -35,7 +35,7 @@ def conclusion(found: Findings, judge: str) -> str:
     for is_so, words, why in (
         (_is_better, "better than", "the interval of the difference excludes zero"),
         (_is_worse, "worse than", "the interval of the difference excludes zero"),
-        (_is_open, "not told apart from", "the interval of the difference includes zero"),
+        (_is_open, "not told apart from", "the interval of the difference does not exclude zero"),
     ):
         if others := [readable(each.other) for each in pairs if is_so(each.difference)]:
             clauses.append(f"{words} {_listed(others)} ({why})")
@@ -152,7 +152,7 @@ def _differences_by_kind(pairs: Sequence[Comparison], confidence: float) -> Inte
 def _exceptions(pairs: Sequence[Comparison]) -> str:
     """Return which intervals lie elsewhere than above zero."""
     said = []
-    for is_so, words in ((_is_open, "These include zero"), (_is_worse, "These lie below zero")):
+    for is_so, words in ((_is_open, "These do not exclude zero"), (_is_worse, "These lie below zero")):
         if names := [f"{each.kind} against {readable(each.other)}" for each in pairs if is_so(each.difference)]:
             said.append(f"{words}: {_listed(names)}.")
     others = "The others" if said else "All"
@@ -162,16 +162,16 @@ def _exceptions(pairs: Sequence[Comparison]) -> str:
 def _verdict(difference: Interval) -> str:
     """Say where an interval lies."""
     if _is_open(difference):
-        return "includes zero"
+        return "does not exclude zero"
     return f"excludes zero, {'better' if _is_better(difference) else 'worse'}"
 
 
 def _is_better(difference: Interval) -> bool:
-    return difference.low > 0
+    return difference.excludes_zero and difference.mean > 0
 
 
 def _is_worse(difference: Interval) -> bool:
-    return difference.high < 0
+    return difference.excludes_zero and difference.mean < 0
 
 
 def _is_open(difference: Interval) -> bool:

@@ -4,7 +4,7 @@ import csv
 import json
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,13 +38,15 @@ class Resampling:
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}; expected 0 or more")
 
-    def mean(self, values: Sequence[float]) -> Interval:
+    def mean(self, values: Sequence[float], groups: Sequence[str]) -> Interval:
         """Return the mean of some values with its interval."""
-        return bootstrap(values, resamples=self.resamples, confidence=self.confidence, seed=self.seed)
+        return bootstrap(values, resamples=self.resamples, confidence=self.confidence, seed=self.seed, groups=groups)
 
-    def difference(self, a: Sequence[float], b: Sequence[float]) -> Interval:
+    def difference(self, a: Sequence[float], b: Sequence[float], groups: Sequence[str]) -> Interval:
         """Return the mean of a - b, record by record, with its interval."""
-        return paired_difference(a, b, resamples=self.resamples, confidence=self.confidence, seed=self.seed)
+        return paired_difference(
+            a, b, resamples=self.resamples, confidence=self.confidence, seed=self.seed, groups=groups
+        )
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,8 @@ class Findings:
 
 def gather(how: Resampling) -> Findings:
     """Return all intervals of the build."""
-    kinds = {each.id: each.kind for each in responses()}
-    return Findings(how.confidence, accuracy(how), tuple(standings(how)), tuple(comparisons(how, kinds)))
+    asked = {each.id: each for each in responses()}
+    return Findings(how.confidence, accuracy(how), tuple(standings(how, asked)), tuple(comparisons(how, asked)))
 
 
 def numbers(stage: str) -> dict[str, Any]:
@@ -128,10 +130,10 @@ def curve(stage: str) -> list[dict[str, float]]:
         return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
 
 
-def predictions() -> list[tuple[str, str]]:
-    """Return the actual and the predicted label of each test text."""
+def predictions() -> list[tuple[str, str, str]]:
+    """Return the group, the actual and the predicted label of each test text."""
     with (paths.PREDICTIONS / "predictions.csv").open(encoding="utf-8", newline="") as file:
-        return [(row["actual"], row["predicted"]) for row in csv.DictReader(file)]
+        return [(row["group"], row["actual"], row["predicted"]) for row in csv.DictReader(file)]
 
 
 def responses() -> list[Response]:
@@ -147,42 +149,46 @@ def scores() -> list[Score]:
 
 def accuracy(how: Resampling) -> Interval:
     """Return the classifier's accuracy with its interval."""
-    return how.mean([float(actual == predicted) for actual, predicted in predictions()])
+    groups, actual, predicted = zip(*predictions(), strict=True)
+    return how.mean([float(label == guess) for label, guess in zip(actual, predicted, strict=True)], groups)
 
 
-def standings(how: Resampling) -> list[Standing]:
-    """Return how each model stands by each judge."""
-    values: defaultdict[tuple[str, str, str], list[float | None]] = defaultdict(list)
+def standings(how: Resampling, asked: Mapping[str, Response]) -> list[Standing]:
+    """Return how each model stands by each judge; `asked` gives the question of each id."""
+    given: defaultdict[tuple[str, str, str], list[Score]] = defaultdict(list)
     for each in scores():
-        values[each.judge, each.unit, each.model].append(each.value)
+        given[each.judge, each.unit, each.model].append(each)
     found = []
-    for (judge, unit, model), given in values.items():
-        read = [value for value in given if value is not None]
-        found.append(Standing(judge, unit, model, how.mean(read) if read else None, len(given)))
+    for (judge, unit, model), its in given.items():
+        read = [(each.value, asked[each.id].group) for each in its if each.value is not None]
+        mean = how.mean([value for value, _ in read], [group for _, group in read]) if read else None
+        found.append(Standing(judge, unit, model, mean, len(its)))
     judges = list(dict.fromkeys(each.judge for each in found))
     return sorted(found, key=lambda each: judges.index(each.judge))
 
 
-def comparisons(how: Resampling, kind_of: dict[str, str]) -> list[Comparison]:
+def comparisons(how: Resampling, asked: Mapping[str, Response]) -> list[Comparison]:
     """Return the tuned model against every other by each judge, over all questions and over each kind of them.
 
-    `kind_of` gives the kind of each id. A model that a judge has not judged is not compared.
+    `asked` gives the question of each id. A model that a judge has not judged is not compared.
     """
     values: defaultdict[tuple[str, str, str], dict[str, float]] = defaultdict(dict)
     for each in scores():
         if each.value is not None:
             values[each.judge, each.unit, each.model][each.id] = each.value
     judges = list(dict.fromkeys(judge for judge, _, _ in values))
-    kinds: list[str | None] = list(dict.fromkeys(kind_of.values()))
+    kinds: list[str | None] = list(dict.fromkeys(each.kind for each in asked.values()))
     found = []
     for (judge, unit, other), theirs in sorted(values.items(), key=lambda item: judges.index(item[0][0])):
         tuned = values.get((judge, unit, TUNED), {})
         for kind in [None, *(kinds if len(kinds) > 1 else [])]:
-            ids = [id for id, its in kind_of.items() if kind in (None, its) and id in tuned and id in theirs]
+            ids = [id for id, its in asked.items() if kind in (None, its.kind) and id in tuned and id in theirs]
             if other != TUNED and ids:
                 a, b = [tuned[id] for id in ids], [theirs[id] for id in ids]
                 means = sum(a) / len(a), sum(b) / len(b)
-                found.append(Comparison(judge, unit, other, kind, *means, how.difference(a, b)))
+                found.append(
+                    Comparison(judge, unit, other, kind, *means, how.difference(a, b, [asked[id].group for id in ids]))
+                )
     return found
 
 

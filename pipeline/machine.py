@@ -5,6 +5,8 @@ Nothing here changes a result on its own: what does is in `params.yaml`.
 
 import os
 import platform
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -41,6 +43,8 @@ def prepare() -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("PREFECT_HOME", str(root() / paths.PREFECT_HOME))
+    # dvc.yaml says `python`: it is to be the one that runs this, also where its environment is not activated.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 
 
 def root() -> Path:
@@ -55,7 +59,7 @@ def device() -> str:
     """
     import torch  # late: 1.2 s that a stage without a model need not pay
 
-    named = os.environ.get("PIPELINE_DEVICE")
+    named = os.environ.get("PIPELINE_DEVICE") or None
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if named is None:
         return "cuda" if available["cuda"] else "cpu"
@@ -100,6 +104,20 @@ def prefect_at(address: str) -> Iterator[None]:
 def tracking_address() -> str:
     """Return `MLFLOW_TRACKING_URI`, else the SQLite file in the project's root."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / paths.MLFLOW_DATABASE}"
+
+
+def keep_runs_of_server(address: str) -> None:
+    """Tell an MLflow server that is a child of this process where the runs are, out of sight of `ps`."""
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = address
+
+
+def shown(address: str) -> str:
+    """Return an address as it may be shown: without user, password and query.
+
+    >>> shown("postgresql://me:secret@db/runs?token=x")
+    'postgresql://db/runs'
+    """
+    return re.sub(r"(?<=://)[^/]*@", "", address.partition("?")[0])
 
 
 def dvc_context() -> dict[str, str]:

@@ -1,16 +1,18 @@
 """Prefect: stages as flows, their steps as tasks, one GPU slot, one local server for a whole build."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import httpx
-from prefect import flow, get_client, task
+import psutil
+from prefect import flow, get_client, tags, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import StateType
@@ -82,7 +84,8 @@ def connected() -> Iterator[None]:
             yield
     else:
         _make_slot()
-        yield
+        with tags(_owner(os.getpid())):
+            yield
 
 
 @contextmanager
@@ -130,7 +133,8 @@ def _connected_to(address: str) -> Iterator[None]:
     with machine.prefect_at(address), temporary_settings({PREFECT_API_URL: address}):
         try:
             _make_slot()
-            yield
+            with tags(_owner(os.getpid())):
+                yield
         except httpx.HTTPError as error:
             raise ServerError(f"Prefect at {address} failed: {error}") from error
 
@@ -181,17 +185,31 @@ def _make_slot() -> None:
 
 
 def _bury() -> None:
-    """Mark runs that a killed server has left running as crashed, and free the slot that they hold."""
+    """Mark runs of this machine's dead processes as crashed; free the slot where no run is left that may hold it."""
     running_state = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING]))
     with get_client(sync_client=True) as client:
-        for run in client.read_flow_runs(flow_run_filter=FlowRunFilter(state=running_state)):
+        runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=running_state))
+        dead = [run for run in runs if _is_dead(run.tags)]
+        for run in dead:
             client.set_flow_run_state(run.id, Crashed(message="the build was killed"), force=True)
-        client.reset_concurrency_limit_by_tag(GPU)
+        if len(dead) == len(runs):
+            client.reset_concurrency_limit_by_tag(GPU)
+
+
+def _owner(process: int) -> str:
+    """Return the tag of a run that a process of this machine carries."""
+    return f"process:{socket.gethostname()}:{process}"
+
+
+def _is_dead(run_tags: Collection[str]) -> bool:
+    """Tell whether the process that a run's tag names is gone; of another machine's nobody here can tell."""
+    mine = _owner(0).removesuffix("0")
+    return any(tag.startswith(mine) and not psutil.pid_exists(int(tag.removeprefix(mine))) for tag in run_tags)
 
 
 def _answers(address: str) -> bool:
     try:
-        return httpx.get(f"{address}/health", timeout=ANSWER_LIMIT_S).status_code < 500
+        return httpx.get(f"{address}/health", timeout=ANSWER_LIMIT_S).status_code == 200
     except (httpx.HTTPError, httpx.InvalidURL):
         return False
 

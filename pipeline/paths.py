@@ -87,9 +87,25 @@ def remove(path: Path) -> None:
 
 
 def publish(made: Path, target: Path) -> None:
-    """Give a finished file or folder its final name; what stood there is replaced."""
+    """Give a finished file or folder its final name; what stood there is replaced.
+
+    One move where both are on one disk, else a copy beside the target first: it appears whole all the same.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
-    made.stat()  # where nothing was made, this raises before anything is removed
+    if made.stat().st_dev != target.parent.stat().st_dev:
+        with whole(target) as copy:
+            _copy(made, copy)
+        return
     if made.is_dir() or target.is_dir():  # a folder with files in it cannot be replaced in one move
         remove(target)
     made.replace(target)
+
+
+def _copy(made: Path, target: Path) -> None:
+    """Copy a file, or a folder file by file, so that the first error is the one told (shutil.copytree lists them)."""
+    if made.is_dir():
+        target.mkdir()
+        for each in sorted(made.iterdir()):
+            _copy(each, target / each.name)
+    else:
+        shutil.copyfile(made, target)

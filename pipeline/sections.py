@@ -254,7 +254,7 @@ def _shortened(text: str) -> str:
 
 
 def _confusion() -> ConfusionMatrix:
-    found = findings.predictions()
+    found = [(actual, predicted) for _, actual, predicted in findings.predictions()]
     labels = tuple(sorted({label for pair in found for label in pair}))
     count = Counter(found)
     counts = tuple(tuple(count[actual, predicted] for predicted in labels) for actual in labels)

@@ -21,7 +21,7 @@ from pipeline.settings import flatten
 EXPERIMENT = "build"
 METRICS_A_CALL = 1000  # what MLflow's servers take at most
 PARAMS_A_CALL = 100
-NO_STEPS = ("step", "training_loss", "validation_loss")  # the columns of a curve without rows, as dvc.yaml plots them
+NO_STEPS = ("step", "training_loss", "validation_loss")  # the columns of a curve without rows
 REASON_CHARACTERS = 200  # MLflow's own words may go on for a page
 DIGEST_CHARACTERS = 36  # MLflow's limit for a data set's digest; the tag keeps the whole hash
 
@@ -100,9 +100,10 @@ def run(name: str, params: Mapping[str, object], inputs: Mapping[str, str]) -> I
             opened.inputs(inputs)
             yield opened
     except MlflowException as error:
-        reason = " ".join(str(error).split())[:REASON_CHARACTERS]
+        at = machine.shown(address)
+        reason = " ".join(str(error).replace(address, at).split())[:REASON_CHARACTERS]
         raise TrackingError(
-            f"MLflow at {address} failed; start it, or unset MLFLOW_TRACKING_URI to keep the runs here ({reason})"
+            f"MLflow at {at} failed; start it, or unset MLFLOW_TRACKING_URI to keep the runs here ({reason})"
         ) from error
 
 
@@ -131,7 +132,7 @@ def record(
     """
     with paths.whole(paths.metrics(stage)) as temporary:
         temporary.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
-    columns = list(dict.fromkeys(name for row in curve or [] for name in row)) or ["step"]
+    columns = list(dict.fromkeys(name for row in curve or [] for name in row)) or list(NO_STEPS)
     if curve is not None:
         with paths.whole(paths.curve(stage)) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, columns, lineterminator="\n")

@@ -17,8 +17,9 @@ import pytest
 from pipeline import machine
 
 # Before any tool is imported: its home is the tests' own, and no address of the user's is asked.
-for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "DVC_ROOT", "PIPELINE_DEVICE", "PIPELINE_MIRROR"):
-    os.environ.pop(name, None)
+for name in list(os.environ):
+    if name.startswith(("PIPELINE_", "PREFECT_", "MLFLOW_", "DVC_")):
+        del os.environ[name]
 HOME = tempfile.TemporaryDirectory(prefix="pipeline-tests-")
 os.environ["PREFECT_HOME"] = str(Path(HOME.name) / ".prefect")
 os.environ["OMP_NUM_THREADS"] = "1"

@@ -25,11 +25,11 @@ TRAINING = {"max_steps": 2, "batch_size": 4, "evaluate_every": 2, "evaluate_batc
 TINY: dict[str, Any] = {
     "tokenize": {"vocab_size": 300},
     "shard": {"context_length": 64, "stride": 64},
-    "pretrain": {"model": {"emb_dim": 16, "n_heads": 2, "n_layers": 1}, "training": TRAINING},
+    "pretrain": {"model": {"emb_dim": 16, "n_heads": 2, "n_layers": 1}, **TRAINING},
     "evaluate": {"batch_size": 512, "max_new_tokens": 3},
     "prepare": {"classification": {"most": 20}, "instructions": {"kinds": ["name"], "max_tokens": 48, "most": 6}},
-    "finetune_classifier": {"max_length": 16, "training": TRAINING},
-    "finetune_instructions": {"training": TRAINING},
+    "finetune_classifier": {"max_length": 16, **TRAINING},
+    "finetune_instructions": {**TRAINING},
     "respond": {"max_new_tokens": 3, "examples": 1},
     "report": {"resamples": 20},
 }

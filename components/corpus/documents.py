@@ -12,17 +12,18 @@ from typing import Literal
 class SplitSettings:
     """How documents are parted between training and validation."""
 
-    by: Literal["document", "position"]
-    """`document`: each document goes whole to one side, drawn from its content; `position`: each document is cut, its
-    end validates (for a corpus that is one document)."""
+    by: Literal["document", "source", "position"]
+    """`document`: each document goes whole to one side, drawn from its content; `source`: drawn from its source's name,
+    so that an edited document keeps its side; `position`: each document is cut, its end validates (for a corpus that is
+    one document)."""
     validation_share: float
     """Share kept for validation, of the documents or of each document's characters; between 0 and 1, both excluded."""
     seed: int
-    """Seed of the draw by document; without effect by position."""
+    """Seed of the draw by document or source; no effect by position."""
 
     def __post_init__(self) -> None:
-        if self.by not in ("document", "position"):
-            raise ValueError(f"by is {self.by!r}; expected document or position")
+        if self.by not in ("document", "source", "position"):
+            raise ValueError(f"by is {self.by!r}; expected document, source or position")
         if not 0 < self.validation_share < 1:
             raise ValueError(f"validation_share is {self.validation_share}; expected between 0 and 1, both excluded")
 
@@ -61,10 +62,10 @@ def read(folder: Path, split: SplitSettings) -> list[Document]:
                 texts.setdefault(text, source)
     if not texts:
         raise ValueError(f"{folder}: the corpus is empty; expected text in .txt or .jsonl files")
-    parts = [(source, part, side) for text, source in texts.items() for part, side in _parted(text, split)]
+    parts = [(source, part, side) for text, source in texts.items() for part, side in _parted(source, text, split)]
     for side in ("train", "validation"):
         if all(side != each for _, _, each in parts):
-            other = "position" if split.by == "document" else "document"
+            other = "document" if split.by == "position" else "position"
             raise ValueError(
                 f"{folder}: {len(texts)} document(s) split by {split.by} with validation_share "
                 f"{split.validation_share} leave {side} empty; set by: {other}, or another validation_share"
@@ -117,10 +118,11 @@ def _record(line: str, place: str) -> tuple[str, str]:
     return record["source"], record["text"].replace("\r\n", "\n")
 
 
-def _parted(text: str, split: SplitSettings) -> list[tuple[str, Literal["train", "validation"]]]:
+def _parted(source: str, text: str, split: SplitSettings) -> list[tuple[str, Literal["train", "validation"]]]:
     """Return the parts of a text with their sides; by position a side that would get nothing is left out."""
-    if split.by == "document":
-        drawn = hashlib.sha256(f"{split.seed}\n{text}".encode()).digest()
+    if split.by != "position":
+        drawn_from = text if split.by == "document" else source
+        drawn = hashlib.sha256(f"{split.seed}\n{drawn_from}".encode()).digest()
         is_validation = int.from_bytes(drawn[:8]) < split.validation_share * 2**64
         return [(text, "validation" if is_validation else "train")]
     cut = int((1 - split.validation_share) * len(text))

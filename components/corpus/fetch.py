@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 from urllib.parse import quote, unquote, urlsplit
@@ -33,6 +33,10 @@ from components.corpus.streaming import (
 
 LINKED = "x-linked-etag"
 """Instead of a checksum: what the model hub announces for an address counts, the sha256 in the header of this name."""
+
+
+_QUICK_S = 5.0
+"""Seconds that a hub has to announce a checksum before mirrors are asked: a machine without a network waits so long."""
 
 
 class FetchError(ValueError):
@@ -108,7 +112,8 @@ def fetch(
     `mirror` is a folder or an http address that is asked before the source's http addresses: for the address's path
     below it, for the source's `file`, for the bare file name; for an archive's member also by itself. A folder is
     searched for the name at any depth. What a mirror does not have, the addresses are asked for; what it has with
-    another checksum only is an error; where that is `x-linked-etag`, mirrors and paths are taken at their word.
+    another checksum only is an error. Where the checksum is `x-linked-etag` the http addresses are asked for it first,
+    once and shortly; where none can be reached, mirrors and paths are taken at their word.
 
     `partial` is a folder for what is under way: a later call with the same folder resumes there. `attempts` (in a row
     without a new byte), `timeout_s` (longest silence, seconds), `wait` and `progress` are as in `streaming.stream`.
@@ -116,7 +121,9 @@ def fetch(
 
     Raises FetchError; then `destination` is as it was.
     """
-    if source.sha256 is not None and destination.is_file() and checksum(destination) == source.sha256:
+    if source.sha256 == LINKED:
+        source = replace(source, sha256=_announced(source, partial, min(timeout_s, _QUICK_S)) or LINKED)
+    if source.sha256 not in (None, LINKED) and destination.is_file() and checksum(destination) == source.sha256:
         return Fetched(str(destination), source.sha256, destination.stat().st_size)
     network = _Network(
         functools.partial(stream, attempts=attempts, timeout_s=timeout_s, wait=wait, progress=progress),
@@ -157,6 +164,28 @@ class _Network:
 
     download: Callable[[str, Path], Streamed]
     announced_sha256: Callable[[str, Path], str | None]
+
+
+def _announced(source: Source, partial: Path, timeout_s: float) -> str | None:
+    """Return the checksum that a source's http addresses announce, each asked once; None if none can be reached.
+
+    Raises FetchError where one answers and announces nothing.
+    """
+    silent: list[str] = []
+    for address in filter(_is_http, source.addresses):
+        try:
+            announced = linked_sha256(address, partial / _stem(source), attempts=1, timeout_s=timeout_s)
+        except StreamError:
+            continue  # to be asked again, with all patience, where no mirror has the file
+        if announced is not None:
+            return announced
+        silent.append(_shown(address))
+    if silent:
+        where = ", ".join(silent)
+        raise FetchError(
+            f"{source.name}: {where}: announces no sha256 in {LINKED}; write the file's own into the settings"
+        )
+    return None
 
 
 def _first_that_gives(source: Source, mirror: str | None, partial: Path, network: _Network) -> tuple[_Place, Path]:
@@ -331,5 +360,9 @@ def _is_http(address: str) -> bool:
 
 
 def _shown(address: str) -> str:
-    """Return an address without user and password."""
-    return re.sub(r"(?<=://)[^/@]*@", "", address)
+    """Return an address without user and password; a password may hold an @ itself.
+
+    >>> _shown("https://me:p@ss@example.org/x@y")
+    'https://example.org/x@y'
+    """
+    return re.sub(r"(?<=://)[^/]*@", "", address)

@@ -61,8 +61,6 @@ class Entry:
     """`def walk(top, topdown=True)`, `class Popen(Base)` or `module json.decoder`; without annotations, on one line."""
     parameters: tuple[Parameter, ...]
     """Parameters of a function in the order of its signature (`self` among them); empty for the other kinds."""
-    returns_value: bool
-    """Whether a function returns something other than a bare None somewhere, or yields."""
     docstring: str
     """Its docstring, indentation removed; never empty, no two entries have the same words."""
 
@@ -146,7 +144,7 @@ def _read(dotted: str, file: Path) -> Iterator[Entry]:
     top = dotted.partition(".")[0]
     docstring = ast.get_docstring(tree)
     if docstring:
-        yield Entry(top, dotted, "module", f"module {dotted}", (), False, docstring)
+        yield Entry(top, dotted, "module", f"module {dotted}", (), docstring)
     for name, node in _definitions(tree, dotted):
         docstring = ast.get_docstring(node)
         if not docstring:
@@ -154,12 +152,12 @@ def _read(dotted: str, file: Path) -> Iterator[Entry]:
         if isinstance(node, ast.ClassDef):
             bases = ", ".join(ast.unparse(base) for base in [*node.bases, *node.keywords])
             signature = f"class {node.name}({bases})" if bases else f"class {node.name}"
-            yield Entry(top, name, "class", signature, (), False, docstring)
+            yield Entry(top, name, "class", signature, (), docstring)
         else:
             parameters = _parameters(node.args)
             word = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
             signature = f"{word} {node.name}({_shown(parameters)})"
-            yield Entry(top, name, "function", signature, parameters, _returns_value(node), docstring)
+            yield Entry(top, name, "function", signature, parameters, docstring)
 
 
 def _definitions(node: ast.AST, dotted: str) -> Iterator[tuple[str, _Definition]]:
@@ -209,21 +207,6 @@ def _shown(parameters: tuple[Parameter, ...]) -> str:
     if parameters and parameters[-1].kind == "positional_only":
         shown.append("/")
     return ", ".join(shown)
-
-
-def _returns_value(node: ast.AST) -> bool:
-    """Return whether a function's own body, nested definitions aside, returns something or yields."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, _Definition | ast.Lambda):
-            continue
-        if isinstance(child, ast.Yield | ast.YieldFrom):
-            return True
-        if isinstance(child, ast.Return) and child.value is not None:
-            if not (isinstance(child.value, ast.Constant) and child.value.value is None):
-                return True
-        elif _returns_value(child):
-            return True
-    return False
 
 
 def _topics() -> Iterator[SourceText]:

@@ -1,11 +1,13 @@
 """A model as a folder: config.json and model.safetensors, the same bytes for the same weights; nothing in it runs.
 
-Every file is written under a temporary name and renamed when it is whole. Every tensor is checked by name and shape.
+Each file is whole: written under a temporary name and renamed, the weights first. Both together are as safe as their
+folder, so a stage writes a new folder and renames that. Every tensor is checked by name and shape.
 """
 
 import dataclasses
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -49,9 +51,9 @@ def sha256(directory: Path | str) -> str:
 
 
 def write_folder(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Write both files of a model, whole or not at all.
+    """Write both files of a model, each whole or not at all: the weights first, then what describes them.
 
-    Raises OSError if they cannot be written.
+    Raises OSError if they cannot be written; where only config.json cannot, the weights are the new ones.
     """
     folder.mkdir(parents=True, exist_ok=True)
     partial_config, partial_weights = folder / f".{CONFIG_FILE}.partial", folder / f".{WEIGHTS_FILE}.partial"
@@ -61,8 +63,8 @@ def write_folder(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, 
         # transformers 4 reads only files that say "pt".
         safetensors.torch.save_file(contiguous, partial_weights, metadata={"format": "pt"})
         partial_weights.chmod(partial_config.stat().st_mode)  # safetensors lets nobody else read its files
-        partial_config.replace(folder / CONFIG_FILE)
         partial_weights.replace(folder / WEIGHTS_FILE)
+        partial_config.replace(folder / CONFIG_FILE)
     except safetensors.SafetensorError as error:  # safetensors' own word for a full disk
         raise OSError(f"{folder / WEIGHTS_FILE}: cannot be written: {error}") from error
     finally:
@@ -123,9 +125,14 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
     """Make `tensors` the weights of `module`, which may be on the meta device; `source` is for errors.
 
-    Raises ValueError unless names and shapes are exactly the module's.
+    Raises ValueError unless names and shapes are exactly the module's, and all tensors are of one type.
     """
     check(tensors, module.state_dict(), source)
+    counts = Counter(tensor.dtype for tensor in tensors.values())
+    usual = counts.most_common(1)[0][0]
+    for name, tensor in tensors.items():
+        if tensor.dtype != usual:
+            raise ValueError(f"{source}: {name} holds {tensor.dtype}, others {usual}; expected one type for all")
     module.load_state_dict(tensors, assign=True)
 
 

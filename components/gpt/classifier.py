@@ -101,8 +101,14 @@ def load(directory: Path | str) -> Classifier:
     config = read_config(folder)
     if config.keys() != {"labels", "reads", "body"} or not isinstance(config["body"], dict):
         raise ValueError(f"{path}: has {', '.join(config)}; expected a classifier's labels, reads and body")
+    labels, reads = config["labels"], config["reads"]
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise ValueError(f"{path}: labels are {labels!r}; expected a list of names")
+    body = parse_config(config["body"], path)
     with torch.device("meta"):
-        gpt = GPT(parse_config(config["body"], path))
-        classifier = Classifier(gpt, tuple(config["labels"]), reads=config["reads"])
+        try:
+            classifier = Classifier(GPT(body), tuple(labels), reads=reads)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
     fill(classifier, read_tensors(folder), folder / WEIGHTS_FILE)
     return classifier

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from components.gpt.model import GPT
+from components.gpt.model import GPT, Cache
 
 
 def generate(
@@ -110,21 +110,26 @@ def _continue(
 
     All rows stand at the same position: it starts at the end of the shortest prompt, and where a longer one has a
     token of its own there, that stays and the new one is dropped. So no row needs padding, a mask or shifted positions.
+    It ends when each row has said `stop_id` or has its `max_new_tokens`.
     """
     if max_new_tokens < 0:
         raise ValueError(f"max_new_tokens is {max_new_tokens}; expected at least 0")
     context_length = model.config.context_length
     rows = torch.cat([ids, ids.new_zeros(ids.shape[0], max_new_tokens)], dim=1)
     ended: Bool[Tensor, " batch"] = torch.zeros_like(lengths, dtype=torch.bool)
-    cache = model.cache(min(context_length, rows.shape[1]))
+    cache: Cache | None = model.cache(min(context_length, rows.shape[1]))
     was_training = model.training
     model.eval()
     try:
         for position in range(int(lengths.min()), rows.shape[1]):
-            if cache[0].count == context_length:  # full: the window slides, and every token gets another position
-                cache = model.cache(context_length)
+            ended |= position >= lengths + max_new_tokens
+            if ended.all():
+                return rows[:, :position]
+            if position > context_length:  # the window slides: every token gets another position, nothing is kept
+                cache = None
             window = rows[:, max(0, position - context_length) : position]
-            hidden = model.hidden(window[:, cache[0].count :], cache)[:, -1]  # (batch, emb_dim)
+            seen = 0 if cache is None else cache[0].count
+            hidden = model.hidden(window[:, seen:], cache)[:, -1]  # (batch, emb_dim)
             new = choose(model.logits(hidden))
             is_new = position >= lengths
             if stop_id is not None:

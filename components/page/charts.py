@@ -19,7 +19,6 @@ _LABEL, _AXIS = 32, 80  # letters that there is room for
 _POINTS_PER_DIGIT = 5.73  # DejaVu Sans at 9 points
 _STEPS = [1, 2, 5, 10]  # ticks stand at round numbers
 _MARKED = 60  # a curve of at most so many points shows them
-_SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 
 
 class _Ticks(Formatter):
@@ -57,14 +56,6 @@ def confusion(chart: ConfusionMatrix, prefix: str) -> str:
     """Return the confusion matrix as an SVG element for use in HTML; a cell is shaded by its share of the row."""
     with style():
         return inline(_confusion_canvas(chart), chart.title, prefix)
-
-
-def confusion_svg(chart: ConfusionMatrix) -> bytes:
-    """Return the confusion matrix as an SVG file on white; the same matrix gives the same bytes."""
-    with style():
-        picture = io.BytesIO()
-        _confusion_canvas(chart).savefig(picture, format="svg", metadata={"Date": None})
-        return picture.getvalue()
 
 
 def confusion_png(chart: ConfusionMatrix) -> bytes:

@@ -54,7 +54,7 @@ def decimals(values: Sequence[Value]) -> int:
 
 
 def number(value: float, digits: int | None = None) -> str:
-    """Return a number with commas between thousands and a real minus; too small for `digits`: as a power of ten.
+    """Return a number with commas between thousands and a real minus; below 0.001 without `digits`: as a power of ten.
 
     >>> number(1234567), number(0.8126), number(0.8126, 2), number(0.00003)
     ('1,234,567', '0.813', '0.81', '3e\u22125')
@@ -70,7 +70,7 @@ def number(value: float, digits: int | None = None) -> str:
 
 
 def cell(value: Value, digits: int | None = None) -> Cell:
-    """Return a value as it is written, numbers with that many decimals."""
+    """Return a value as it is written, numbers with that many decimals; without `digits` as in a column of its own."""
     if value is None:
         return Cell(_NOTHING)
     if isinstance(value, bool):
@@ -78,7 +78,7 @@ def cell(value: Value, digits: int | None = None) -> Cell:
     if isinstance(value, str):
         return Cell(printable(value))
     if isinstance(value, Estimate):
-        places = decimals([value]) if digits is None else digits
+        places = _places([value]) if digits is None else digits
         return Cell(number(value.value, places), f"[{number(value.low, places)}, {number(value.high, places)}]")
     return Cell(number(value, digits))
 
@@ -100,9 +100,14 @@ def cells(table: Table) -> list[list[Cell]]:
 def _column(values: list[Value], digits: int | None) -> list[Cell]:
     if digits is not None:
         return [cell(value, digits) for value in values]
-    parts = [abs(part) for value in values for part in _parts(value) if part and math.isfinite(part)]
-    places = None if any(part < _TINY for part in parts) else decimals(values)
+    places = _places(values)
     return [cell(value) if isinstance(value, int) else cell(value, places) for value in values]
+
+
+def _places(values: Sequence[Value]) -> int | None:
+    """Return the decimals of all values; None where one is so small that each is written by itself."""
+    parts = [abs(part) for value in values for part in _parts(value) if part and math.isfinite(part)]
+    return None if any(part < _TINY for part in parts) else decimals(values)
 
 
 def _is_yes_no(values: list[Value]) -> bool:

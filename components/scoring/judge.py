@@ -76,7 +76,8 @@ class Judge:
     `address` is the server's, such as http://127.0.0.1:11434; an OpenAI one may end in /v1. `api_key` is sent as a
     bearer token and shown nowhere. `wait` is the pause between attempts. Proxies are taken as httpx takes them.
 
-    Raises JudgeError for an address that is none, or a key that cannot stand in a header.
+    Raises JudgeError for an address that is none, a key that cannot stand in a header, or a key beside a password in
+    the address: a request carries one of them.
     """
 
     def __init__(
@@ -88,6 +89,8 @@ class Judge:
         self._secrets = [secret for secret in (api_key, self._url.password) if secret]
         if api_key is not None and not re.fullmatch(r"[!-~]+", api_key):
             raise JudgeError(f"{self._shown}: the API key is empty or holds white space or letters outside ASCII")
+        if api_key is not None and self._url.userinfo:
+            raise JudgeError(f"{self._shown}: there is an API key, and a user or password in the address; keep one")
         self._client = httpx.Client(
             headers={"Authorization": f"Bearer {api_key}"} if api_key is not None else None, timeout=settings.timeout_s
         )

@@ -13,6 +13,8 @@ class Response:
     """Id of the test record."""
     kind: str
     """Kind of question; answers of a kind are compared with one another."""
+    group: str
+    """What the question was made from, such as a module; questions of a group are alike."""
     instruction: str
     """What was asked."""
     input: str

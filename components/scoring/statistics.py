@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 _BATCH = 1000  # resamples held in memory at once: 1,000 x 10,000 values are 80 MB
@@ -24,19 +25,29 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        """True when the whole interval lies on one side of zero."""
-        return self.low > 0 or self.high < 0
+        """True when the whole interval lies on one side of zero; never for one without width, which knows no spread."""
+        return self.low < self.high and (self.low > 0 or self.high < 0)
 
 
-def bootstrap(values: Sequence[float], *, resamples: int, confidence: float, seed: int) -> Interval:
+def bootstrap(
+    values: Sequence[float],
+    *,
+    resamples: int,
+    confidence: float,
+    seed: int,
+    groups: Sequence[str] | None = None,
+) -> Interval:
     """Return the mean of the values and its percentile bootstrap interval.
 
-    `resamples` are drawn with replacement; `confidence` is a share, 0.95 for a 95 % interval. Values that are all alike
-    (and a single value) give an interval of no width: the bootstrap sees no spread, which does not prove that there is
-    none. The percentile method is taken because BCa is undefined there.
+    `resamples` are drawn with replacement; `confidence` is a share, 0.95 for a 95 % interval. `groups` names the group
+    of each value, such as the module that a question was made from: whole groups are drawn then, for values of a group
+    are alike, and drawing them one by one would make the interval too narrow. None: each value is its own group. Values
+    that are all alike, and a single group, give an interval of no width: the bootstrap sees no spread, which does not
+    prove that there is none. The percentile method is taken because BCa is undefined there.
 
-    Raises ValueError for no values, for a value that is not finite, and for settings out of range.
-    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, ch. 13; scipy.stats.bootstrap.
+    Raises ValueError for no values, one that is not finite, groups that do not match, and settings out of range.
+    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, ch. 13; scipy.stats.bootstrap. Groups: Cameron,
+    Gelbach and Miller 2008, Bootstrap-Based Improvements for Inference with Clustered Errors (the pairs bootstrap).
     """
     if resamples < 1:
         raise ValueError(f"resamples is {resamples}; expected at least 1")
@@ -44,36 +55,56 @@ def bootstrap(values: Sequence[float], *, resamples: int, confidence: float, see
         raise ValueError(f"confidence is {confidence}; expected a share between 0 and 1, such as 0.95")
     if not values:
         raise ValueError("there are no values to take a mean of")
+    if groups is not None and len(groups) != len(values):
+        raise ValueError(f"{len(values)} values and {len(groups)} groups; expected the group of each value")
     for position, value in enumerate(values):
         if not math.isfinite(value):
             raise ValueError(f"value {position} is {value}; expected a finite number")
     sample = np.asarray(values, dtype=np.float64)
-    mean = float(sample.mean())
-    if np.all(sample == sample[0]):
-        return Interval(float(sample[0]), float(sample[0]), float(sample[0]), len(values))
+    _, places = np.unique(np.arange(len(values)) if groups is None else np.asarray(groups), return_inverse=True)
+    sums, counts = np.bincount(places, weights=sample), np.bincount(places).astype(np.float64)
+    if len(sums) == 1 or np.all(sample == sample[0]):
+        mean = float(sample[0]) if np.all(sample == sample[0]) else float(sample.mean())
+        return Interval(mean, mean, mean, len(values))
     result = stats.bootstrap(
-        (sample,),
-        np.mean,
+        (sums, counts),
+        _mean_of_groups,
         n_resamples=resamples,
         batch=min(_BATCH, resamples),
+        vectorized=True,
+        paired=True,
         confidence_level=confidence,
         method="percentile",
         rng=np.random.default_rng(seed),
     )
-    return Interval(mean, float(result.confidence_interval.low), float(result.confidence_interval.high), len(values))
+    low, high = result.confidence_interval
+    return Interval(float(sample.mean()), float(low), float(high), len(values))
+
+
+def _mean_of_groups(
+    sums: npt.NDArray[np.float64], counts: npt.NDArray[np.float64], axis: int = -1
+) -> npt.NDArray[np.float64]:
+    mean: npt.NDArray[np.float64] = sums.sum(axis=axis) / counts.sum(axis=axis)
+    return mean
 
 
 def paired_difference(
-    a: Sequence[float], b: Sequence[float], *, resamples: int, confidence: float, seed: int
+    a: Sequence[float],
+    b: Sequence[float],
+    *,
+    resamples: int,
+    confidence: float,
+    seed: int,
+    groups: Sequence[str] | None = None,
 ) -> Interval:
     """Return the mean of a - b, record by record, and its bootstrap interval.
 
     `a` and `b` score the same records in the same order, so what makes a record hard or easy cancels out: the interval
-    is narrower than that of two means judged apart. `excludes_zero` says that the difference is no chance.
+    is narrower than that of two means judged apart. `groups` is as in `bootstrap`.
 
     Raises ValueError where the two have different lengths, and what `bootstrap` raises.
     """
     if len(a) != len(b):
         raise ValueError(f"paired scores: {len(a)} of the one and {len(b)} of the other; expected one each per record")
     differences = [first - second for first, second in zip(a, b, strict=True)]
-    return bootstrap(differences, resamples=resamples, confidence=confidence, seed=seed)
+    return bootstrap(differences, resamples=resamples, confidence=confidence, seed=seed, groups=groups)

@@ -1,6 +1,7 @@
 """Records into training, validation and test, so that no content stands on two sides."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar, get_args
@@ -67,12 +68,17 @@ def draw(groups: Iterable[str], shares: Shares, seed: int) -> dict[str, Split]:
     return {group: _drawn(group, shares, seed) for group in groups}
 
 
-def capped(splits: Mapping[Split, Sequence[R]], most: int | None, seed: int) -> dict[Split, list[R]]:
-    """Return the splits with at most `most` records in each of those held out, drawn by content, order kept.
+def capped(
+    splits: Mapping[Split, Sequence[R]], *, most: int | None, most_per_group: int | None, seed: int
+) -> dict[Split, list[R]]:
+    """Return the splits with at most `most` records in each of those held out, and so many of one group; order kept.
 
-    None keeps all; training always does.
+    Drawn by content. None keeps all; training always does.
     """
-    return {name: _sample(records, None if name == "train" else most, seed) for name, records in splits.items()}
+    return {
+        name: list(records) if name == "train" else _sample(records, most, most_per_group, seed)
+        for name, records in splits.items()
+    }
 
 
 def by_position(records: Sequence[R], train: float, test: float) -> dict[Split, list[R]]:
@@ -128,10 +134,16 @@ def _drawn(content: str, shares: Shares, seed: int) -> Split:
     return "validation" if drawn < shares.train + shares.validation else "test"
 
 
-def _sample(records: Sequence[R], most: int | None, seed: int) -> list[R]:
+def _sample(records: Sequence[R], most: int | None, most_per_group: int | None, seed: int) -> list[R]:
+    taken: Counter[str] = Counter()
+    chosen: set[str] = set()
     # Drawn apart from the split: what a share has taken must not be what is taken first here.
-    ordered = sorted(records, key=lambda each: _hash(seed, f"capped\n{each.content}"))
-    chosen = {each.content for each in ordered[:most]}
+    for each in sorted(records, key=lambda each: _hash(seed, f"capped\n{each.content}")):
+        if len(chosen) == most:
+            break
+        if most_per_group is None or taken[each.group] < most_per_group:
+            taken[each.group] += 1
+            chosen.add(each.content)
     return [each for each in records if each.content in chosen]
 
 

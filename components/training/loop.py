@@ -46,7 +46,7 @@ class TrainingSettings:
     schedule: ScheduleSettings
     """The course of the learning rate."""
     seed: int
-    """Seed of the dropout of every step, 0 or more."""
+    """Seed of every draw: dropout here; whoever calls draws first weights and the order of the batches; 0 or more."""
 
     def __post_init__(self) -> None:
         """Refuse numbers out of range."""
@@ -226,10 +226,14 @@ def _deterministic() -> Iterator[None]:
 
 @contextmanager
 def _global_generator_kept(device: torch.device) -> Iterator[None]:
-    """Leave torch's global generators as they were, whatever is seeded and drawn inside."""
+    """Leave torch's global generators as they were, whatever is seeded and drawn inside.
+
+    `torch.manual_seed` seeds every device of the machine, so each one of `device`'s kind is put back.
+    """
     if device.type == "cpu":
         with torch.random.fork_rng(devices=[]):
             yield
     else:
-        with torch.random.fork_rng(devices=[device], device_type=device.type):
+        every = range(torch.get_device_module(device).device_count())
+        with torch.random.fork_rng(devices=every, device_type=device.type):
             yield

@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
 """Token ids (token,): uint16, or uint32 for a vocabulary above 65,536."""
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
@@ -138,23 +140,26 @@ class Windows:
 
     def __init__(self, folder: Path | str, split: str) -> None:
         folder = Path(folder)
+        path = folder / "index.json"
         try:
-            index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+            index = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ValueError(f"{folder}: no folder of shards, its index.json cannot be read: {error}") from error
-        if split not in index["splits"]:
-            raise ValueError(f"{folder}: no split {split!r}; it has {', '.join(index['splits'])}")
-        entry = index["splits"][split]
-        self.context_length: int = index["context_length"]
-        self.stride: int = index["stride"]
-        self.vocab_size: int = index["vocab_size"]
-        self.ids: int = entry["ids"]
-        self.size_bytes: int = entry["size_bytes"]
-        self.shards: list[Ids] = [_mapped(folder / name, index["dtype"]) for name in entry["files"]]
+        splits = _field(index, "splits", dict, path)
+        if split not in splits:
+            raise ValueError(f"{folder}: no split {split!r}; it has {', '.join(splits)}")
+        entry = splits[split]
+        self.context_length = _field(index, "context_length", int, path)
+        self.stride = _field(index, "stride", int, path)
+        self.vocab_size = _field(index, "vocab_size", int, path)
+        self.ids = _field(entry, "ids", int, path)
+        self.size_bytes = _field(entry, "size_bytes", int, path)
+        dtype = _field(index, "dtype", str, path)
+        self.shards = [_mapped(folder / str(name), dtype) for name in _field(entry, "files", list, path)]
         self._ends = list(accumulate(len(shard) for shard in self.shards))
-        if (found := self._ends[-1]) != self.ids:
+        if (found := sum(len(shard) for shard in self.shards)) != self.ids:
             raise ValueError(f"{folder}: the shards of {split} hold {found} ids; index.json counts {self.ids}")
-        self._count: int = entry["windows"]
+        self._count = _field(entry, "windows", int, path)
 
     def __len__(self) -> int:
         return self._count
@@ -205,12 +210,20 @@ def _cut(pieces: Iterable[Ids], size: int) -> Iterator[Ids]:
         yield np.concatenate(held)
 
 
+def _field(values: Any, name: str, kind: type[Kind], path: Path) -> Kind:
+    """Return a field of an object in index.json; ValueError if there is no object, or no such field of that kind."""
+    value = values.get(name) if isinstance(values, dict) else None
+    if not isinstance(value, kind):
+        raise ValueError(f"{path}: {name} is {value!r}; expected {kind.__name__}; was it written by `write_index`?")
+    return value
+
+
 def _mapped(path: Path, dtype: str) -> Ids:
     try:
         ids: Ids = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise ValueError(f"{path}: cannot be read as a shard: {error}") from error
-    if ids.dtype != dtype or ids.ndim != 1:
+    if ids.dtype.name != dtype or ids.ndim != 1:
         raise ValueError(f"{path}: expected one row of {dtype}, got {ids.dtype} of shape {ids.shape}")
     return ids
 

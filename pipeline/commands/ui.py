@@ -24,13 +24,14 @@ def run(arguments: argparse.Namespace) -> int:
     is_elsewhere = store.startswith("http")
     with orchestration.server() as address:
         print(f"Prefect  {address.removesuffix('/api')}")
-        print(f"MLflow   {store if is_elsewhere else f'http://{orchestration.HOST}:{arguments.port}'}")
+        print(f"MLflow   {machine.shown(store) if is_elsewhere else f'http://{orchestration.HOST}:{arguments.port}'}")
         print("Ctrl-C ends what was started here", flush=True)
         if is_elsewhere:
             signal.pause()
         words = machine.root() / paths.MLFLOW_LOG
         words.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store, "--workers", "1"]
+        machine.keep_runs_of_server(store)
+        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
         command += ["--host", orchestration.HOST, "--port", str(arguments.port)]
         with words.open("w", encoding="utf-8") as log, processes.child(command, output=log) as process:
             status = process.wait()

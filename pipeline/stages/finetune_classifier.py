@@ -28,24 +28,22 @@ PICTURE = "confusion.png"
 
 
 @dataclass(frozen=True)
-class FinetuneClassifierSettings:
-    """First weights, what is trained and how."""
+class FinetuneClassifierSettings(TrainingSettings):
+    """First weights, what is trained and settings."""
 
     start_from: str
     """`base`, a published size such as `gpt2-124M`, or a folder with a checkpoint."""
-    seed: int
-    """Seed of the new head, of the order of the texts and of the bag-of-words baseline."""
     train: Train
     """What learns: the new head, the last block and final norm too (the book), or everything."""
     reads: Reads
     """Whose vector the head reads: the last token's, or the last position's, padding or not (the book)."""
     max_length: int | None
     """Longest text, tokens, longer ones are cut; null is the longest training text, as in the book."""
-    training: TrainingSettings
-    """The training."""
 
     def __post_init__(self) -> None:
-        """Refuse numbers out of range."""
+        """Refuse numbers out of range, and first weights that cannot be."""
+        super().__post_init__()
+        fitting.check_start(self.start_from, "base")
         for name, least in {"seed": 0, "max_length": 1}.items():
             value = getattr(self, name)
             if value is not None and value < least:
@@ -70,11 +68,14 @@ def train(settings: FinetuneClassifierSettings) -> list[fitting.Row]:
     torch.manual_seed(settings.seed)
     model = Classifier(gpt, tuple(task["labels"]), reads=settings.reads)
     classifier.choose_trained(model, settings.train)
-    how = settings.training
     batches = {name: batches_of(name, model, tokenizer, settings) for name in ("train", "validation")}
     with fitting.work("finetune_classifier") as folder:
         curve = fitting.fit(
-            model, batches["train"], label, how, lambda: islice(batches["validation"].in_order(), how.evaluate_batches)
+            model,
+            batches["train"],
+            label,
+            settings,
+            lambda: islice(batches["validation"].in_order(), settings.evaluate_batches),
         )
         classifier.save(model, folder / "model")
         paths.publish(folder / "model", paths.CLASSIFIER)
@@ -99,8 +100,10 @@ def predict(settings: FinetuneClassifierSettings) -> None:
         folder.mkdir()
         with (folder / PREDICTIONS).open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["id", "actual", "predicted"])
-            writer.writerows(zip((each.id for each in records), true, predicted, strict=True))
+            writer.writerow(["id", "group", "actual", "predicted"])
+            writer.writerows(
+                (each.id, each.group, each.label, label) for each, label in zip(records, predicted, strict=True)
+            )
         picture = confusion_png(ConfusionMatrix("Test texts by label", model.labels, matrix))
         (folder / PICTURE).write_bytes(picture)
 
@@ -112,7 +115,7 @@ def batches_of(split: str, model: Classifier, tokenizer: Tokenizer, settings: Fi
     return Batches(
         _encoded(split, tokenizer),
         [model.labels.index(each) for each in labels],
-        settings.training.batch_size if split == "train" else min(settings.training.batch_size, len(labels)),
+        settings.batch_size if split == "train" else min(settings.batch_size, len(labels)),
         settings.seed,
         pad_id=tokenizer.end_of_text,
         max_length=min(longest, model.body.config.context_length),

@@ -16,24 +16,20 @@ from pipeline.orchestration import gpu, io, stage
 
 
 @dataclass(frozen=True)
-class FinetuneInstructionsSettings:
+class FinetuneInstructionsSettings(TrainingSettings):
     """First weights, how records become rows, and the training."""
 
     start_from: str
     """`base`, a published size such as `gpt2-355M`, or a folder with a checkpoint."""
-    seed: int
-    """Seed of the order of the rows."""
     mask_prompt: bool
     """Whether only the answer is learned, not the prompt."""
     packed: bool
     """Whether several records share a row of the full context, with nothing to pad; else each has a row of its own."""
-    training: TrainingSettings
-    """The training."""
 
     def __post_init__(self) -> None:
-        """Refuse a seed that no generator takes."""
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}; expected 0 or more")
+        """Refuse numbers out of range, and first weights that cannot be."""
+        super().__post_init__()
+        fitting.check_start(self.start_from, "base")
 
 
 @stage
@@ -49,15 +45,14 @@ def train(settings: FinetuneInstructionsSettings) -> tuple[dict[str, int], list[
     tokenizer = Tokenizer.load(paths.TOKENIZER)
     model = fitting.first_weights(settings.start_from)
     fitting.match(model.config, tokenizer.vocab_size, 1)
-    how = settings.training
     rows = {name: read_rows(name, model, tokenizer, settings) for name in ("train", "validation")}
     numbers = {f"{name}_rows": len(found) for name, found in rows.items()}
-    batches = Batches(rows["train"], how.batch_size, settings.seed, end_of_text=tokenizer.end_of_text)
-    held_out_at_once = min(how.batch_size, len(rows["validation"]))
+    batches = Batches(rows["train"], settings.batch_size, settings.seed, end_of_text=tokenizer.end_of_text)
+    held_out_at_once = min(settings.batch_size, len(rows["validation"]))
     validation = Batches(rows["validation"], held_out_at_once, settings.seed, end_of_text=tokenizer.end_of_text)
     with fitting.work("finetune_instructions") as folder:
         curve = fitting.fit(
-            model, batches, next_token, how, lambda: islice(validation.in_order(), how.evaluate_batches)
+            model, batches, next_token, settings, lambda: islice(validation.in_order(), settings.evaluate_batches)
         )
         checkpoint.save(model, folder / "model")
         origin = {"start_from": settings.start_from}

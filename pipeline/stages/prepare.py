@@ -13,7 +13,7 @@ from components.tasks import pydocs, splits
 from components.tasks.classification import Labelled, balance, read_sms
 from components.tasks.files import read_records, write_records
 from components.tasks.instructions import Instruction, Template, read_alpaca, within
-from components.tasks.splits import SPLITS, Record, Shares, Split
+from components.tasks.splits import SPLITS, R, Record, Shares, Split
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from pipeline import checks, paths, tracking
@@ -21,7 +21,29 @@ from pipeline.orchestration import io, stage
 
 
 @dataclass(frozen=True)
-class ClassificationSettings:
+class HeldOutSettings:
+    """What of a task is held out for validation and test."""
+
+    shares: Shares
+    """How much goes where; alpaca is cut in its order, training, test, validation, as in the book; a module that the
+    corpus holds is on its side there instead."""
+    most: int | None
+    """Most records in each of validation and test, drawn by content; null keeps all."""
+    most_per_module: int | None
+    """Most records of one module in each of validation and test, so that none speaks for all; null keeps all."""
+    seed: int
+    """Seed of balancing, splitting and drawing."""
+
+    def __post_init__(self) -> None:
+        """Refuse caps that leave nothing."""
+        for name in ("most", "most_per_module"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; expected 1 or more, or null")
+
+
+@dataclass(frozen=True)
+class ClassificationSettings(HeldOutSettings):
     """The task of the classifier."""
 
     source: Literal["pydocs", "sms"]
@@ -30,20 +52,10 @@ class ClassificationSettings:
     """The file in `data/raw/tasks`."""
     balance: bool
     """Whether each label gets as many records as the rarest has."""
-    shares: Shares
-    """How much goes where; a module that the corpus holds is on its side there instead."""
-    most: int | None
-    """Most records in each of validation and test, drawn by content; null keeps all."""
-    seed: int
-    """Seed of balancing, splitting and drawing."""
-
-    def __post_init__(self) -> None:
-        """Refuse a cap that leaves nothing."""
-        _refuse_no_records(self.most)
 
 
 @dataclass(frozen=True)
-class InstructionSettings:
+class InstructionSettings(HeldOutSettings):
     """The task of the assistant."""
 
     source: Literal["pydocs", "alpaca"]
@@ -56,17 +68,10 @@ class InstructionSettings:
     """How a record is written as a prompt."""
     max_tokens: int | None
     """Longest record, tokens of prompt and answer; longer ones are left out and counted; null keeps all."""
-    shares: Shares
-    """How much goes where; alpaca is cut in its order, training, test, validation, as in the book; a module that the
-    corpus holds is on its side there instead."""
-    most: int | None
-    """Most records in each of validation and test, drawn by content; null keeps all."""
-    seed: int
-    """Seed of splitting and drawing."""
 
     def __post_init__(self) -> None:
         """Refuse caps that leave nothing."""
-        _refuse_no_records(self.most)
+        super().__post_init__()
         if self.max_tokens is not None and self.max_tokens < 1:
             raise ValueError(f"max_tokens is {self.max_tokens}; expected 1 or more, or null")
 
@@ -101,9 +106,9 @@ def make_classification(settings: ClassificationSettings) -> None:
     if settings.source == "sms":
         parts = splits.by_content(records, settings.shares, settings.seed)
     else:
-        parts = splits.by_group(records, sides(records, settings.shares, settings.seed))
+        parts = splits.by_group(records, sides(records, settings))
     labels = sorted({each.label for each in parts["train"]})
-    _write(paths.CLASSIFICATION, splits.capped(parts, settings.most, settings.seed), {"labels": labels})
+    _write(paths.CLASSIFICATION, capped(parts, settings), {"labels": labels})
 
 
 @io
@@ -121,24 +126,30 @@ def make_instructions(settings: InstructionSettings) -> int:
     if settings.source == "alpaca":
         parts = splits.by_position(found, settings.shares.train, settings.shares.test)
     else:
-        parts = splits.by_group(found, sides(found, settings.shares, settings.seed))
-    _write(paths.INSTRUCTIONS, splits.capped(parts, settings.most, settings.seed), {"template": settings.template})
+        parts = splits.by_group(found, sides(found, settings))
+    _write(paths.INSTRUCTIONS, capped(parts, settings), {"template": settings.template})
     return len(too_long)
 
 
-def sides(records: Sequence[Record], shares: Shares, seed: int) -> dict[str, Split]:
+def capped(parts: Mapping[Split, Sequence[R]], settings: HeldOutSettings) -> dict[Split, list[R]]:
+    """Return the splits with as many held-out records as the settings let them have."""
+    return splits.capped(parts, most=settings.most, most_per_group=settings.most_per_module, seed=settings.seed)
+
+
+def sides(records: Sequence[Record], settings: HeldOutSettings) -> dict[str, Split]:
     """Return each module's split.
 
-    Training where the corpus trains on it, validation or test, half and half, where the corpus holds it out, and as
-    drawn where the corpus does not have it.
+    Training where the corpus trains on it; validation or test, half and half by the records that count, where the
+    corpus holds it out; as drawn where the corpus does not have it.
     """
     corpus = table.summary(paths.TOKENS / "tokens.parquet")
     trained = set(corpus["source"][corpus["split"] == "train"])
     held_out = set(corpus["source"]) - trained
     sizes = Counter(each.group for each in records)
-    side = splits.draw(sizes.keys() - trained - held_out, shares, seed)
+    side = splits.draw(sizes.keys() - trained - held_out, settings.shares, settings.seed)
     side |= dict.fromkeys(sizes.keys() & trained, "train")
-    return side | splits.halve({group: size for group, size in sizes.items() if group in held_out})
+    counted = {name: min(size, settings.most_per_module or size) for name, size in sizes.items() if name in held_out}
+    return side | splits.halve(counted)
 
 
 def _task_file(task: str, name: str) -> Path:
@@ -146,11 +157,6 @@ def _task_file(task: str, name: str) -> Path:
     if not file.is_file():
         raise ValueError(f"prepare.{task}.file is {name}, but {file} is not here; name a source with role: tasks")
     return file
-
-
-def _refuse_no_records(most: int | None) -> None:
-    if most is not None and most < 1:
-        raise ValueError(f"most is {most}; expected 1 or more, or null")
 
 
 def _write(target: Path, parts: Mapping[Split, Sequence[Labelled] | Sequence[Instruction]], task: object) -> None:

@@ -40,22 +40,18 @@ class ModelSettings:
 
 
 @dataclass(frozen=True)
-class PretrainSettings:
+class PretrainSettings(TrainingSettings):
     """First weights, shape and training of the base model."""
 
     start_from: str
     """`scratch`, a published size such as `gpt2-124M`, or a folder with a checkpoint."""
-    seed: int
-    """Seed of the first weights and of the order of the windows."""
     model: ModelSettings
     """The shape, read when starting from scratch."""
-    training: TrainingSettings
-    """The training; zero steps keep the first weights."""
 
     def __post_init__(self) -> None:
-        """Refuse a seed that no generator takes."""
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}; expected 0 or more")
+        """Refuse numbers out of range, and first weights that cannot be."""
+        super().__post_init__()
+        fitting.check_start(self.start_from, "scratch")
 
 
 @stage
@@ -70,15 +66,14 @@ def train(settings: PretrainSettings) -> list[fitting.Row]:
     """Train the model, save it whole and return the curve."""
     training, validation = Windows(paths.SHARDS, "train"), Windows(paths.SHARDS, "validation")
     model = first_model(settings, training)
-    how = settings.training
-    log.info("%d parameters, %d windows, %d steps", model.n_parameters, len(training), how.max_steps)
+    log.info("%d parameters, %d windows, %d steps", model.n_parameters, len(training), settings.max_steps)
     with fitting.work("pretrain") as folder:
         curve = fitting.fit(
             model,
-            Batches(training, how.batch_size, settings.seed),
+            Batches(training, settings.batch_size, settings.seed),
             next_token,
-            how,
-            lambda: islice(in_order(validation, how.batch_size), how.evaluate_batches),
+            settings,
+            lambda: islice(in_order(validation, settings.batch_size), settings.evaluate_batches),
         )
         checkpoint.save(model, folder / "model")
         paths.publish(folder / "model", paths.BASE)

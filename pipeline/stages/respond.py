@@ -68,6 +68,11 @@ def answer(settings: RespondSettings) -> dict[str, int]:
     tokenizer = Tokenizer.load(paths.TOKENIZER)
     tuned, untuned = checkpoint.load(paths.ASSISTANT), fitting.first_weights(origin["start_from"])
     room = tuned.config.context_length - settings.max_new_tokens
+    if room < 1:
+        raise ValueError(
+            f"respond.max_new_tokens is {settings.max_new_tokens}; expected less than the "
+            f"{tuned.config.context_length} tokens that the model reads at once"
+        )
     plain = [prompt(record, task["template"]) for record in records]
     rounds: list[tuple[str, GPT, list[str]]] = [(TUNED, tuned, plain), (UNTUNED, untuned, plain)]
     if settings.examples:
@@ -95,12 +100,12 @@ def answer(settings: RespondSettings) -> dict[str, int]:
         if name == SHOWN:
             answers = [text.split(end_of_example)[0].strip() for text in answers]
         responses += [
-            Response(name, each.id, each.kind, each.instruction, each.input, each.output, text)
+            Response(name, each.id, each.kind, each.group, each.instruction, each.input, each.output, text)
             for each, text in zip(records, answers, strict=True)
         ]
     with paths.whole(paths.RESPONSES) as folder:
         write_records(responses, folder / "responses.jsonl")
-    return {"records": len(records), "responses": len(responses), "prompts_longer_than_context": too_long}
+    return {"records": len(records), "responses": len(responses), "prompts_cut": too_long}
 
 
 def with_examples(

@@ -116,7 +116,7 @@ def build(tmp_path, monkeypatch):
     (tmp_path / "data/checks/raw.json").write_text(json.dumps({"border": "raw", "rows": 1, "expectations": kept}))
     samples = [{"prompt": "Once", "kind": "greedy", "text": " upon a time"}]
     (tmp_path / "data/samples.json").write_text(json.dumps(samples))
-    rows = ["id,actual,predicted", "1,code,code", "2,code,prose", "3,prose,prose", "4,prose,prose"]
+    rows = ["id,group,actual,predicted", "1,a,code,code", "2,b,code,prose", "3,c,prose,prose", "4,d,prose,prose"]
     (tmp_path / "data/predictions/predictions.csv").write_text("\n".join(rows) + "\n")
     write_lines(
         tmp_path / "data/responses/responses.jsonl",
@@ -125,6 +125,7 @@ def build(tmp_path, monkeypatch):
                 "model": model,
                 "id": id,
                 "kind": kind,
+                "group": id,
                 "instruction": instruction,
                 "input": input,
                 "expected": expected,

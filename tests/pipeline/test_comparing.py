@@ -29,9 +29,9 @@ def test_each_difference_says_plainly_whether_it_excludes_zero(blocks):
     assert isinstance(blocks[1], Table)
     assert blocks[1].rows == (
         ("untuned", 75.0, 0.0, Estimate(75.0, 25.0, 100.0), "excludes zero, better"),
-        ("untuned (shown examples)", 75.0, 50.0, Estimate(25.0, 0.0, 75.0), "includes zero"),
-        ("best constant", 75.0, 25.0, Estimate(50.0, 0.0, 100.0), "includes zero"),
-        ("copied input", 75.0, 25.0, Estimate(50.0, -50.0, 100.0), "includes zero"),
+        ("untuned (shown examples)", 75.0, 50.0, Estimate(25.0, 0.0, 75.0), "does not exclude zero"),
+        ("best constant", 75.0, 25.0, Estimate(50.0, 0.0, 100.0), "does not exclude zero"),
+        ("copied input", 75.0, 25.0, Estimate(50.0, -50.0, 100.0), "does not exclude zero"),
     )
     assert [column.unit for column in blocks[1].columns] == ["", "%", "%", "points", ""]
 
@@ -42,9 +42,10 @@ def test_differences_by_kind_name_those_that_do_not_lie_above_zero(blocks):
     assert drawn.rows[0] == Dot("untuned", Estimate(100.0, 100.0, 100.0), "count")
     assert [row.group for row in drawn.rows] == ["count"] * 4 + ["name"] * 4
     assert drawn.note == (
-        "95 % bootstrap intervals; questions: count 2, name 2. These include zero: name against untuned, "
-        "count against untuned (shown examples), name against untuned (shown examples), count against best constant, "
-        "name against best constant and name against copied input. The others exclude zero and lie above it."
+        "95 % bootstrap intervals; questions: count 2, name 2. These do not exclude zero: count against untuned, "
+        "name against untuned, count against untuned (shown examples), name against untuned (shown examples), "
+        "count against best constant, name against best constant, count against copied input and name against copied "
+        "input. The others exclude zero and lie above it."
     )
 
 
@@ -58,7 +59,7 @@ def test_a_model_that_is_worse_is_said_to_be_worse(build):
     assert comparing.conclusion(found, "exact_match") == (
         "By exact match, on 4 held-out questions, the tuned model is worse than other (the interval of the difference "
         "excludes zero). It is not told apart from untuned (shown examples), best constant and copied input "
-        "(the interval of the difference includes zero)."
+        "(the interval of the difference does not exclude zero)."
     )
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from components.gpt import checkpoint
-from components.gpt.model import GPT, GPTConfig
+from components.gpt.model import GPT, PUBLISHED, GPTConfig
 from components.gpt.weights import write_published
 from components.training.loop import TrainingSettings
 from components.training.optimizer import OptimizerSettings
@@ -39,9 +39,25 @@ def test_base_is_what_pretraining_has_made(folder):
     assert torch.equal(logits(fitting.first_weights("base")), logits(gpt()))
 
 
-def test_a_published_size_is_read_from_its_folder_among_the_weights(folder):
+def test_a_published_size_is_read_from_its_folder_among_the_weights(folder, monkeypatch):
+    monkeypatch.setitem(PUBLISHED, "gpt2-355M", SHAPE)  # the real one is too large for a test
     write_published(gpt(), paths.RAW_WEIGHTS / "gpt2-355M")
     assert torch.equal(logits(fitting.first_weights("gpt2-355M")), logits(gpt()))
+
+
+def test_a_published_size_whose_folder_holds_another_is_refused(folder):
+    write_published(gpt(), paths.RAW_WEIGHTS / "gpt2-355M")
+    with pytest.raises(ValueError) as caught:
+        fitting.first_weights("gpt2-355M")
+    assert "start_from is gpt2-355M, but data/raw/weights/gpt2-355M/config.json says 1 layers of 2 heads" in str(
+        caught.value
+    )
+    assert "expected 24 layers of 16 heads, 1024 wide, 1024 tokens of 50257, tied" in str(caught.value)
+
+
+def test_any_folder_with_published_weights_is_taken(folder):
+    write_published(gpt(), folder / "theirs")
+    assert torch.equal(logits(fitting.first_weights(str(folder / "theirs"))), logits(gpt()))
 
 
 def test_published_weights_without_a_config_have_the_shape_of_their_name(folder):

@@ -98,7 +98,7 @@ def test_numbers_go_to_the_file_and_to_the_run(project, store):
 
 def test_a_curve_without_steps_makes_its_file_too(project):
     tracking.record("pretrain", {"steps": 0}, [])
-    assert Path("data/metrics/pretrain.csv").read_text(encoding="utf-8") == "step\n"
+    assert Path("data/metrics/pretrain.csv").read_text(encoding="utf-8") == "step,training_loss,validation_loss\n"
 
 
 def test_a_stage_without_a_curve_makes_no_file_of_it(project):

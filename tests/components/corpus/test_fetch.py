@@ -236,9 +236,10 @@ def test_a_mirror_without_the_file_is_named_when_the_address_fails_too(server: A
     assert f"{server.address}/mirror: the mirror does not have it" in message
 
 
-def test_user_and_password_are_not_shown(server: Any, places: Places) -> None:
+@pytest.mark.parametrize("user", ["user:secret", "me:p@secret", "secret"])
+def test_user_and_password_are_not_shown(server: Any, places: Places, user: str) -> None:
     server.files["/poem.txt"] = CONTENT
-    secret = server.address.replace("://", "://user:secret@")
+    secret = server.address.replace("://", f"://{user}@")
     assert places.bring(source(f"{NOBODY}/poem.txt"), secret).address == f"{server.address}/poem.txt"
     places.destination.unlink()
     server.files.clear()
@@ -391,7 +392,7 @@ def test_an_address_that_announces_no_checksum_is_refused(server: Any, places: P
     assert server.asked == ["HEAD /poem.txt"]
 
 
-def test_a_mirror_is_taken_at_its_word_where_only_the_address_announces_the_checksum(
+def test_a_mirror_is_taken_at_its_word_where_the_address_that_announces_cannot_be_reached(
     server: Any, places: Places, mirror: Path
 ) -> None:
     (mirror / "poem.txt").write_bytes(OTHER)
@@ -400,6 +401,45 @@ def test_a_mirror_is_taken_at_its_word_where_only_the_address_announces_the_chec
     server.files["/poem.txt"] = CONTENT
     assert places.bring(source(f"{NOBODY}/poem.txt", sha256=LINKED), server.address).sha256 == SHA256
     assert "HEAD" not in " ".join(server.asked)
+
+
+def test_a_mirror_has_the_announced_checksum_where_the_address_can_be_reached(
+    server: Any, places: Places, mirror: Path
+) -> None:
+    server.linked["/poem.txt"] = f'"{SHA256}"'
+    wanted = source(f"{NOBODY}/poem.txt", f"{server.address}/poem.txt", sha256=LINKED)
+    (mirror / "poem.txt").write_bytes(OTHER)
+    message = places.failure(wanted, mirror)
+    assert f"the mirror has another file: {mirror / 'poem.txt'}: 24 bytes have sha256" in message
+    assert f"expected {SHA256}" in message
+    (mirror / "poem.txt").write_bytes(CONTENT)
+    assert places.bring(wanted, mirror) == Fetched(str(mirror / "poem.txt"), SHA256, 35)
+    assert server.asked == ["HEAD /poem.txt"] * 2
+
+
+def test_a_file_with_the_announced_checksum_is_not_fetched_again(server: Any, places: Places) -> None:
+    server.linked["/poem.txt"] = f'"{SHA256}"'
+    places.destination.parent.mkdir(parents=True)
+    places.destination.write_bytes(CONTENT)
+    fetched = places.bring(source(f"{server.address}/poem.txt", sha256=LINKED))
+    assert fetched == Fetched(str(places.destination), SHA256, 35)
+    assert server.asked == ["HEAD /poem.txt"]
+
+
+def test_an_address_that_answers_and_announces_nothing_makes_no_mirror_trusted(
+    server: Any, places: Places, mirror: Path
+) -> None:
+    (mirror / "poem.txt").write_bytes(OTHER)
+    message = places.failure(source(f"{server.address}/poem.txt", sha256=LINKED), mirror)
+    assert "announces no sha256 in x-linked-etag; write the file's own into the settings" in message
+
+
+def test_an_address_that_fails_when_asked_quickly_is_asked_again(server: Any, places: Places) -> None:
+    server.files["/poem.txt"] = CONTENT
+    server.linked["/poem.txt"] = f'"{SHA256}"'
+    server.answers += ["500"]
+    assert places.bring(source(f"{server.address}/poem.txt", sha256=LINKED)).sha256 == SHA256
+    assert server.asked == ["HEAD /poem.txt", "HEAD /poem.txt", "/poem.txt"]
 
 
 def test_an_archives_announced_checksum_is_not_its_members() -> None:

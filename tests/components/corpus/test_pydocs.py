@@ -129,17 +129,6 @@ def test_parameters_have_name_default_and_kind(library: Path) -> None:
     assert (dump.module, dump.docstring) == ("json", "Write it.")
 
 
-def test_a_function_returns_a_value_by_its_own_return_or_yield(library: Path) -> None:
-    assert {entry.name: entry.returns_value for entry in entries(library) if entry.kind == "function"} == {
-        "json.dump": True,
-        "json.keyword": False,
-        "json.positional": False,
-        "json.Encoder.run": False,  # only the function inside it returns
-        "json.fallback": True,
-        "json.nothing": False,
-    }
-
-
 def test_a_folder_without_a_library_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no Python source of the standard library here"):
         list(entries(tmp_path))
@@ -170,7 +159,6 @@ def test_a_known_function_is_written_with_all_that_is_known_of_it(real: list[Row
         "parameters": [
             {"name": name, "default": default, "kind": "positional_or_keyword"} for name, default in defaults.items()
         ],
-        "returns_value": True,
     }
 
 

@@ -94,6 +94,16 @@ def test_a_disk_that_takes_no_more_leaves_the_earlier_model_as_it_was(tiny, fold
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+def test_weights_that_cannot_be_put_in_place_leave_the_config_that_describes_the_earlier_ones(tiny, folder):
+    before = (folder / "config.json").read_bytes()
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        save(tiny(n_heads=4), folder)
+    assert (folder / "config.json").read_bytes() == before
+    assert len(list(folder.iterdir())) == 2
+
+
 def test_a_missing_tensor_is_named(folder):
     change(folder, lambda tensors: tensors.pop("body.final_norm.bias"))
     refused(folder, r"lacks tensor body\.final_norm\.bias; 27 there, 28 expected")
@@ -117,6 +127,11 @@ def test_a_tensor_of_another_shape_is_named_with_both_shapes(folder):
 def test_a_tensor_of_whole_numbers_is_refused(folder):
     change(folder, lambda tensors: tensors.update({"body.final_norm.bias": torch.zeros(16, dtype=torch.int64)}))
     refused(folder, r"body\.final_norm\.bias holds torch\.int64")
+
+
+def test_floats_of_two_types_are_refused_by_the_name_of_the_odd_one(folder):
+    change(folder, lambda tensors: tensors.update({"body.final_norm.bias": torch.zeros(16, dtype=torch.float16)}))
+    refused(folder, r"body\.final_norm\.bias holds torch\.float16, .* torch\.float32; expected one type for all")
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 5, 1000, -1])

@@ -138,6 +138,25 @@ def test_a_classifier_whose_file_has_a_head_for_other_labels_is_refused(tiny, tm
 
 
 @pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": 5}, "labels are 5; expected a list of names"),
+        ({"labels": "ab"}, "labels are 'ab'; expected a list of names"),
+        ({"labels": ["a", 5]}, r"labels are \['a', 5\]; expected a list of names"),
+        ({"labels": ["a"]}, "labels are a; expected two or more"),
+        ({"reads": "first_token"}, "reads is 'first_token'; expected 'last_token' or 'last_position'"),
+        ({"reads": []}, r"reads is \[\]; expected"),
+    ],
+)
+def test_a_config_that_is_no_classifiers_is_refused_by_its_file(tiny, tmp_path, changes, message):
+    save(Classifier(tiny(), LABELS), tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"^{path}: {message}"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
     ("labels", "message"), [((), "labels are none"), (("a",), "labels are a;"), (("a", "a"), "labels are a, a;")]
 )
 def test_fewer_than_two_labels_are_refused(tiny, labels, message):

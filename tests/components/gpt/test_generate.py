@@ -24,6 +24,32 @@ def test_greedy_is_the_loop_that_takes_the_likeliest_token_also_past_the_context
     assert len(continued[:, prompt_length:].unique()) > 3  # it says more than one thing
 
 
+def forwards(model):
+    """Return a list that grows by each forward pass: the tokens it reads, and whether it keeps keys and values."""
+    seen = []
+    attention = model.body.blocks[0].attention
+    attention.register_forward_pre_hook(lambda _, inputs: seen.append((inputs[0].shape[1], inputs[1] is not None)))
+    return seen
+
+
+def test_keys_and_values_are_kept_until_the_window_is_full_and_no_longer(tiny):
+    model = tiny()  # reads 12 tokens
+    seen = forwards(model)
+    generate(model, torch.randint(29, (1, 10)), 5)
+    assert seen == [(10, True), (1, True), (1, True), (12, False), (12, False)]
+
+
+def test_a_row_that_has_all_its_tokens_keeps_no_other_running(tiny):
+    model = tiny()
+    short, long = [5], [4, 8, 4, 2, 3]
+    stop_id = complete(model, [long], 1)[0][0]
+    (said,) = complete(model, [short], 2, stop_id=stop_id)
+    assert len(said) == 2  # it does not end by itself
+    seen = forwards(model)
+    assert complete(model, [short, long], 2, stop_id=stop_id) == [said, []]
+    assert len(seen) == 5  # 4 to the end of the long prompt, and the one that ends it
+
+
 def test_tokens_before_the_context_do_not_matter(tiny):
     model = tiny()
     ids = torch.randint(29, (1, 20))

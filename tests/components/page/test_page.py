@@ -185,6 +185,7 @@ def test_any_byte_that_a_model_may_write_can_stand_on_the_page(tmp_path):
     assert "\x00" not in text
 
 
-def test_others_may_read_the_page(tmp_path):
+def test_whoever_may_read_the_folders_other_files_may_read_the_page(tmp_path):
     render(facts(), tmp_path / "report.html")
-    assert (tmp_path / "report.html").stat().st_mode & 0o777 == 0o644
+    (tmp_path / "other.txt").touch()
+    assert (tmp_path / "report.html").stat().st_mode == (tmp_path / "other.txt").stat().st_mode

@@ -53,6 +53,7 @@ def test_the_smallest_number_decides_the_decimals_of_all(values, places):
         (False, Cell("\u2717", mark="no")),
         ("text", Cell("text")),
         (Estimate(0.5, 0.4, 0.6), Cell("0.500", "[0.400, 0.600]")),
+        (Estimate(0.00045, 0.0003, 0.0006), Cell("4.5e\u22124", "[3e\u22124, 6e\u22124]")),
     ],
 )
 def test_every_kind_of_value_has_its_way_to_be_written(value, shown):

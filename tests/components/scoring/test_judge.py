@@ -203,6 +203,14 @@ def test_a_password_in_the_address_is_not_shown():
     assert "hidden" not in str(caught.value)
 
 
+@pytest.mark.parametrize("user", ["me:hidden", "me"])
+def test_a_key_beside_a_user_in_the_address_is_refused(user):
+    with pytest.raises(JudgeError, match="there is an API key, and a user or password in the address; keep") as caught:
+        Judge(settings(), f"http://{user}@127.0.0.1:11434", api_key=KEY)
+    assert "hidden" not in str(caught.value)
+    assert KEY not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "address", ["", "localhost:11434", "ftp://host", "http://", "http://host:port", "http://h?key=1"]
 )

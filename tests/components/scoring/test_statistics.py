@@ -47,7 +47,35 @@ def test_a_paired_difference_cancels_what_makes_records_hard():
 
 def test_a_difference_that_may_be_chance_includes_zero():
     assert not paired_difference([1, 0, 1, 0, 1], [0, 1, 0, 1, 0], **SETTINGS).excludes_zero
-    assert paired_difference([0, 0], [1, 1], **SETTINGS).excludes_zero
+    assert paired_difference([0.0, 0.5], [1, 1], **SETTINGS).excludes_zero
+
+
+def test_an_interval_without_width_excludes_nothing():
+    assert not paired_difference([1.0], [0.0], **SETTINGS).excludes_zero
+    assert not paired_difference([0, 0], [1, 1], **SETTINGS).excludes_zero
+
+
+def test_values_of_a_group_are_drawn_together():
+    # Two groups of three equal values: a resample holds 0, 1 or 2 of the second, with 1/4, 1/2 and 1/4.
+    values, groups = [0.0, 0.0, 0.0, 1.0, 1.0, 1.0], ["os", "os", "os", "re", "re", "re"]
+    together = bootstrap(values, groups=groups, **SETTINGS)
+    assert (together.mean, together.low, together.high, together.count) == (0.5, 0.0, 1.0, 6)
+    apart = bootstrap(values, **SETTINGS)
+    assert 0.0 < apart.low < apart.high < 1.0
+
+
+def test_groups_of_unequal_size_keep_the_mean_over_values():
+    assert bootstrap([1.0, 1.0, 1.0, 0.0], groups=["a", "a", "a", "b"], **SETTINGS).mean == 0.75
+
+
+def test_one_group_has_an_interval_without_width():
+    found = bootstrap([0.0, 1.0], groups=["os", "os"], **SETTINGS)
+    assert (found.mean, found.low, found.high) == (0.5, 0.5, 0.5)
+
+
+def test_each_value_has_its_group():
+    with pytest.raises(ValueError, match="2 values and 1 groups"):
+        bootstrap([0.0, 1.0], groups=["os"], **SETTINGS)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from components.tasks.pydocs import LABELS, Entry, classification, instructions, read
+from components.tasks.pydocs import Entry, classification, instructions, read
 from components.tasks.splits import by_group
 
 
@@ -61,10 +61,6 @@ def test_the_label_is_whose_docstring_it_is():
         ("Walk.", "function", "os"),
         ("A queue.", "class or module", "queue"),
     ]
-
-
-def test_both_labels_are_listed():
-    assert LABELS == ("function", "class or module")
 
 
 def test_only_functions_are_asked_about():

@@ -118,18 +118,25 @@ def test_groups_are_drawn_by_their_names_alone():
 
 def test_held_out_splits_are_capped_and_training_is_not():
     parts = {name: [Note(f"{name} {k}") for k in range(20)] for name in ("train", "validation", "test")}
-    few = capped(parts, 5, seed=1)
+    few = capped(parts, most=5, most_per_group=None, seed=1)
     assert {name: len(notes) for name, notes in few.items()} == {"train": 20, "validation": 5, "test": 5}
     assert few["test"] == [note for note in parts["test"] if note in few["test"]]  # order kept
     assert few["test"] != parts["test"][:5]
-    assert capped(parts, 5, seed=2)["test"] != few["test"]
-    assert capped(parts, None, seed=1) == parts
+    assert capped(parts, most=5, most_per_group=None, seed=2)["test"] != few["test"]
+    assert capped(parts, most=None, most_per_group=None, seed=1) == parts
+
+
+def test_no_group_speaks_for_all():
+    notes = [Note(f"large {k}", "large") for k in range(30)] + [Note(f"small {k}", "small") for k in range(2)]
+    few = capped({"train": notes, "test": notes}, most=None, most_per_group=3, seed=1)
+    assert [note.group for note in few["test"]] == ["large"] * 3 + ["small"] * 2
+    assert few["train"] == notes
 
 
 def test_capping_draws_apart_from_the_split():
     # Of the half that a split has taken by its hash, a cap by the same hash and seed would take one end.
     notes = [Note(str(k)) for k in range(400)]
     ordered = by_content(notes, Shares(0.1, 0.1, 0.8), seed=1)["test"]
-    few = {note.content for note in capped({"test": ordered}, 40, seed=1)["test"]}
+    few = {note.content for note in capped({"test": ordered}, most=40, most_per_group=None, seed=1)["test"]}
     near = {note.content for note in by_content(notes, Shares(0.2, 0.1, 0.7), seed=1)["validation"]}
     assert len(few & near) < 20

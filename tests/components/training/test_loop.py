@@ -4,12 +4,14 @@ import dataclasses
 import itertools
 import math
 import shutil
+from contextlib import nullcontext
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
+from components.training import loop
 from components.training.loop import MeanLoss, NonFiniteLoss, Step, TrainingSettings, mean_loss, train
 from components.training.losses import Batch, next_token
 from components.training.optimizer import OptimizerSettings, make
@@ -234,6 +236,14 @@ def test_what_the_caller_does_between_steps_changes_nothing():
         busy.eval()
         torch.manual_seed(99)
     assert torch.equal(flat(quiet), flat(busy))
+
+
+def test_the_generators_of_every_device_are_kept(monkeypatch):
+    kept = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices, device_type: nullcontext(kept.extend(devices)))
+    with loop._global_generator_kept(torch.device("cuda", 1)):
+        assert kept == [0, 1, 2]  # torch.manual_seed seeds all of them
 
 
 def test_the_callers_generator_and_choice_of_algorithms_are_kept():

@@ -179,6 +179,23 @@ def test_a_folder_that_holds_no_shards_is_refused(tmp_path):
         Windows(tmp_path, "validation")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}", "splits is None; expected dict"),
+        ("[]", "splits is None; expected dict"),
+        ('{"splits": []}', r"splits is \[\]; expected dict"),
+        ('{"splits": {"train": {}}}', "context_length is None; expected int"),
+        ('{"splits": {"train": 3}, "context_length": 4, "stride": 4, "vocab_size": 9}', "ids is None; expected int"),
+        ('{"splits": {"train": {}}, "context_length": "4"}', "context_length is '4'; expected int"),
+    ],
+)
+def test_an_index_that_is_none_is_refused_by_its_file(tmp_path, text, message):
+    (tmp_path / "index.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"^{tmp_path / 'index.json'}: {message}"):
+        Windows(tmp_path, "train")
+
+
 def test_shards_that_do_not_fit_their_index_are_refused(tmp_path):
     write_split(tmp_path, list(range(10)), context_length=4, stride=4)
     shard = tmp_path / "train-00000.npy"

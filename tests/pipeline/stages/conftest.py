@@ -25,14 +25,14 @@ TRAINING: dict[str, Any] = {
 TINY: dict[str, Any] = {
     "tokenize": {"vocab_size": 300},
     "shard": {"context_length": 64, "stride": 64},
-    "pretrain": {"model": {"emb_dim": 16, "n_heads": 2, "n_layers": 2}, "training": TRAINING},
+    "pretrain": {"model": {"emb_dim": 16, "n_heads": 2, "n_layers": 2}, **TRAINING},
     "evaluate": {"batch_size": 512, "prompts": ["Return the"], "max_new_tokens": 5},
     "prepare": {
         "classification": {"most": 40},
         "instructions": {"kinds": ["name", "count"], "max_tokens": 48, "most": 8},
     },
-    "finetune_classifier": {"max_length": 32, "training": TRAINING},
-    "finetune_instructions": {"training": TRAINING},
+    "finetune_classifier": {"max_length": 32, **TRAINING},
+    "finetune_instructions": {**TRAINING},
     "respond": {"max_new_tokens": 4, "examples": 1},
     "report": {"resamples": 50},
 }

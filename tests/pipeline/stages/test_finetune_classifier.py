@@ -63,7 +63,7 @@ def test_as_in_the_book_the_last_block_alone_learns_and_the_last_position_is_rea
 
 
 def test_a_test_split_smaller_than_a_batch_is_no_hindrance(run):
-    run("finetune_classifier", {"training": {"max_steps": 1, "batch_size": 64}})
+    run("finetune_classifier", {"max_steps": 1, "batch_size": 64})
     assert numbers()["test_texts"] == 40
 
 

@@ -41,7 +41,7 @@ def test_only_the_answer_and_the_end_are_learned_where_the_prompt_is_masked(proj
 
 
 def test_no_step_leaves_the_first_weights_as_they_are(run):
-    run("finetune_instructions", {"packed": False, "mask_prompt": False, "training": {"max_steps": 0}})
+    run("finetune_instructions", {"packed": False, "mask_prompt": False, "max_steps": 0})
     assert checkpoint.sha256(paths.ASSISTANT) == checkpoint.sha256(paths.BASE)
     records = len(read_records(paths.INSTRUCTIONS / "train.jsonl", Instruction))
     assert (numbers()["steps"], numbers()["train_rows"]) == (0, records)

@@ -13,9 +13,9 @@ from pipeline.stages.score import CONSTANT, COPY, know_nothing
 
 JUDGE = {"kind": "ollama", "model": "llama3", "timeout_s": 2.0, "attempts": 1, "seed": 1}
 ASKED = [
-    Response(TUNED, "a", "count", "How many?", "def f(x)", "1", "1"),
-    Response(TUNED, "b", "count", "How many?", "def g(x)", "1", "2"),
-    Response(TUNED, "c", "name", "Its name?", "def h(x)", "h", "h"),
+    Response(TUNED, "a", "count", "os", "How many?", "def f(x)", "1", "1"),
+    Response(TUNED, "b", "count", "os", "How many?", "def g(x)", "1", "2"),
+    Response(TUNED, "c", "name", "os", "Its name?", "def h(x)", "h", "h"),
 ]
 
 
