@@ -219,4 +219,4 @@ def test_shakespeare_is_read_by_bytes_and_its_tasks_fit_into_64_of_them(run):
         for each in read_records(paths.INSTRUCTIONS / f"{split}.jsonl", Instruction)
     ]
     assert max(len(f"{each.instruction}\n{each.input}\nAnswer: {each.output}".encode()) for each in asked) <= 64
-    assert findings.numbers("respond")["prompts_longer_than_context"] == 0
+    assert findings.numbers("respond")["prompts_cut"] == 0

@@ -1,6 +1,5 @@
 """Documents are read from files and split without a text on both sides."""
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -15,6 +14,10 @@ DATA = Path(__file__).parents[4] / "shared" / "data"
 
 def texts(documents: list[Document], split: str) -> list[str]:
     return [document.text for document in documents if document.split == split]
+
+
+HELD_BY_TEXT = ["e"]
+HELD_BY_SOURCE = ["e", "g", "j"]
 
 
 @pytest.fixture
@@ -52,12 +55,20 @@ def test_a_line_of_a_jsonl_file_is_one_document_with_its_own_source(tmp_path: Pa
     ]
 
 
-def test_by_document_the_side_is_the_first_eight_bytes_of_a_hash_of_seed_and_text(letters: Path) -> None:
+def test_by_document_the_side_is_drawn_from_seed_and_text(letters: Path) -> None:
+    # From `printf '7\\ntext a' | sha256sum` and so on: those whose first two digits are below 4d, which is 0.3 of 256.
     documents = read(letters, SplitSettings(by="document", validation_share=0.3, seed=7))
-    for document in documents:
-        drawn = int(hashlib.sha256(f"7\n{document.text}".encode()).hexdigest()[:16], 16) / 2**64
-        assert document.split == ("validation" if drawn < 0.3 else "train")
+    assert [document.source for document in documents if document.split == "validation"] == HELD_BY_TEXT
     assert [document.index for document in documents] == list(range(10))
+
+
+def test_by_source_an_edited_document_keeps_its_side(letters: Path) -> None:
+    by_source = SplitSettings(by="source", validation_share=0.3, seed=7)
+    held = [document.source for document in read(letters, by_source) if document.split == "validation"]
+    assert held == HELD_BY_SOURCE
+    for file in letters.iterdir():
+        file.write_text(f"{file.read_text()} and more")
+    assert [document.source for document in read(letters, by_source) if document.split == "validation"] == held
 
 
 def test_a_document_stays_on_its_side_when_others_come_and_go(letters: Path) -> None:
