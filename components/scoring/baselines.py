@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-
 _MAX_ITERATIONS = 2000  # lbfgs stops far earlier on word counts; its default of 100 does not suffice for long texts
 
 
@@ -34,6 +30,11 @@ def bag_of_words(
         raise ValueError(f"{len(train_texts)} training texts and {len(train_labels)} labels; expected one label a text")
     if not test_texts or len(set(train_labels)) == 1:
         return majority(train_labels, len(test_texts))
+    # Late: scikit-learn takes a second, which who asks for a constant need not wait for.
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
     model = make_pipeline(CountVectorizer(), LogisticRegression(max_iter=_MAX_ITERATIONS, random_state=seed))
     model.fit(list(train_texts), list(train_labels))
     return [str(label) for label in model.predict(list(test_texts))]

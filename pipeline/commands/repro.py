@@ -5,6 +5,7 @@ import json
 import logging
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from pipeline import processes, stages
 
@@ -21,18 +22,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run `dvc repro`; no server is started where nothing is stale, none is needed to say which setting is wrong."""
+    """Run `dvc repro`; no server is started where nothing is stale, no stage where a setting is wrong."""
     flags = {"--force": arguments.force, "--single-item": arguments.single_item}
     command = [*DVC, "repro", *(flag for flag, is_given in flags.items() if is_given), *arguments.targets]
     changed = stale(arguments.targets)
-    stages.check_settings(changed)
     if not changed and not arguments.force:
         return processes.run(command)
     from pipeline.orchestration import server  # late: nothing stale is told in a second
 
-    with server() as address:
-        log.info("Prefect at %s", address)
-        return processes.run(command)
+    # The settings are read while the server comes up: both take seconds, and no stage starts before both are done.
+    with ThreadPoolExecutor(1) as reader:
+        checked = reader.submit(stages.check_settings, changed)
+        with server() as address:
+            checked.result()
+            log.info("Prefect at %s", address)
+            return processes.run(command)
 
 
 def stale(targets: list[str]) -> list[str]:
