@@ -24,6 +24,8 @@ HOME = tempfile.TemporaryDirectory(prefix="pipeline-tests-")
 os.environ["PREFECT_HOME"] = str(Path(HOME.name) / ".prefect")
 os.environ["OMP_NUM_THREADS"] = "1"
 machine.prepare()
+# A shell that starts these tests in the background has them ignore Ctrl-C, and what they start inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
