@@ -106,6 +106,11 @@ def tracking_address() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / paths.MLFLOW_DATABASE}"
 
 
+def show_prefect_at(address: str) -> None:
+    """Tell a Prefect server that is a child of this process where its pages find it; they would ask port 4200."""
+    os.environ["PREFECT_SERVER_UI_API_URL"] = address
+
+
 def keep_runs_of_server(address: str) -> None:
     """Tell an MLflow server that is a child of this process where the runs are, out of sight of `ps`."""
     os.environ["MLFLOW_BACKEND_STORE_URI"] = address

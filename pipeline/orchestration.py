@@ -147,6 +147,7 @@ def _started() -> Iterator[str]:
     note = machine.root() / paths.SERVER
     port = _free_port()
     address = f"http://{HOST}:{port}/api"
+    machine.show_prefect_at(address)
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
     with words.open("w", encoding="utf-8") as log, processes.child(command, output=log) as process:
         _await(address, process, words)

@@ -29,6 +29,7 @@ def test_both_servers_show_their_pages_until_stopped(project, store, prefect_hom
     shown.hear("Ctrl-C")
     until(lambda: answers(mlflow))
     assert answers(f"{prefect}/api/health")
+    assert httpx.get(f"{prefect}/ui-settings").json()["api_url"] == f"{prefect}/api"  # where its pages ask
     artifact = httpx.get(f"{mlflow}/get-artifact", params={"path": "page.html", "run_uuid": kept.run_id})
     assert artifact.text == "a page"
     status, last_words = shown.stop(signal.SIGTERM)
