@@ -81,7 +81,12 @@ def key(stage: Stage, sections: Mapping[str, Any]) -> str:
 
 
 def _reads(stage: Stage, made: Path) -> bool:
-    return any(dep == made or made in dep.parents or dep in made.parents for dep in stage.deps)
+    return any(_holds(dep, made) or _holds(made, dep) for dep in stage.deps)
+
+
+def _holds(folder: Path, path: Path) -> bool:
+    """Tell whether a path is the folder or lies in it."""
+    return path.parts[: len(folder.parts)] == folder.parts
 
 
 def _stage(name: str, block: Mapping[str, Any]) -> Stage:

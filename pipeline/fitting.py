@@ -128,7 +128,11 @@ def match(config: GPTConfig, vocab_size: int, context_length: int) -> None:
         )
 
 
-def last(curve: Sequence[Row]) -> dict[str, float]:
-    """Return the last training loss and the last validation loss of a curve; nothing for no steps."""
+def facts(curve: Sequence[Row], weights: Path) -> dict[str, float | int | str]:
+    """Return what is recorded of every training: steps, last losses, the hash of the weights and the machine.
+
+    Without a step there are no losses.
+    """
     names = ("training_loss", "validation_loss")
-    return {name: row[name] for row in curve for name in names if name in row}
+    last = {name: row[name] for row in curve for name in names if name in row}
+    return {"steps": len(curve), **last, "weights_sha256": checkpoint.sha256(weights), **machine.description()}

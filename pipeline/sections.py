@@ -29,6 +29,7 @@ from pipeline.comparing import estimate, percent, readable, scale, spoken
 from pipeline.findings import TUNED, Findings, numbers
 
 HEADLINE_JUDGES = 3  # with loss and accuracy five figures, as many as read well
+MACHINE = ("system", "device", "threads", "cpu_capability")  # as the training stages record it
 TRAINED = ("pretrain", "finetune_classifier", "finetune_instructions")
 
 
@@ -217,17 +218,20 @@ def checks() -> Section:
 
 
 def origin() -> Section:
-    """Return hashes of the weights, versions, and the machine."""
+    """Return hashes of the weights, versions, and the machine of each training."""
     weights = tuple((each, numbers(each)["weights_sha256"]) for each in TRAINED)
     scored = (("scored by evaluate", numbers("evaluate")["weights_sha256"]),)
     answered = (("answering in respond", numbers("respond")["weights_sha256"]),)
-    machine_ = tuple((name.replace("_", " "), value) for name, value in machine.description().items())
+    machines = tuple((each, *(numbers(each)[name] for name in MACHINE)) for each in TRAINED)
+    columns = (Column("stage"), *(Column(name.replace("_", " ")) for name in MACHINE))
     return Section(
         "Weights, versions and machine",
         (
             KeyValues("SHA-256 of the weights, as trained and as used", (*weights, *scored, *answered)),
             KeyValues("Versions", tuple(machine.versions().items())),
-            KeyValues("The machine that wrote this page", machine_),
+            Table(
+                "The machine of each training", columns, machines, "On an equal machine the weights are these again."
+            ),
         ),
     )
 

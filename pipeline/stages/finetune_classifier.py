@@ -9,7 +9,6 @@ from itertools import islice
 import torch
 
 from components.gpt import classifier
-from components.gpt.checkpoint import sha256
 from components.gpt.classifier import Classifier, Reads, Train
 from components.page.charts import confusion_png
 from components.page.facts import ConfusionMatrix
@@ -130,7 +129,7 @@ def _encoded(split: str, tokenizer: Tokenizer) -> list[list[int]]:
 
 @io
 def record(seed: int, curve: Sequence[fitting.Row]) -> None:
-    """Record the test results, those of both baselines, the last losses and the hash of the weights."""
+    """Record the test results and those of both baselines, the last losses, the hash of the weights and the machine."""
     with (paths.PREDICTIONS / PREDICTIONS).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     true = [row["actual"] for row in rows]
@@ -142,9 +141,7 @@ def record(seed: int, curve: Sequence[fitting.Row]) -> None:
         "bag_of_words_": bag_of_words(texts, labels, [each.text for each in tested], seed=seed),
         "majority_": majority(labels, len(tested)),
     }
-    numbers: dict[str, float | int | str] = {"steps": len(curve), "weights_sha256": sha256(paths.CLASSIFIER)}
-    numbers |= fitting.last(curve)
-    numbers["test_texts"] = len(rows)
+    numbers = fitting.facts(curve, paths.CLASSIFIER) | {"test_texts": len(rows)}
     for name, guessed in guesses.items():
         found = classification(true, guessed, known)
         numbers |= {

@@ -83,6 +83,5 @@ def read_rows(split: str, model: GPT, tokenizer: Tokenizer, settings: FinetuneIn
 
 @io
 def record(numbers: dict[str, int], curve: list[fitting.Row]) -> None:
-    """Record counts, the last losses, the curve and the hash of the weights."""
-    facts: dict[str, float | int | str] = {"steps": len(curve), "weights_sha256": checkpoint.sha256(paths.ASSISTANT)}
-    tracking.record("finetune_instructions", facts | numbers | fitting.last(curve), curve)
+    """Record counts, the last losses, the curve, the hash of the weights and the machine."""
+    tracking.record("finetune_instructions", numbers | fitting.facts(curve, paths.ASSISTANT), curve)

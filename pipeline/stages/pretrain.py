@@ -96,6 +96,5 @@ def first_model(settings: PretrainSettings, windows: Windows) -> GPT:
 
 @io
 def record(curve: list[fitting.Row]) -> None:
-    """Record the last losses, the curve and the hash of the weights."""
-    numbers: dict[str, float | int | str] = {"steps": len(curve), "weights_sha256": checkpoint.sha256(paths.BASE)}
-    tracking.record("pretrain", numbers | fitting.last(curve), curve)
+    """Record the last losses, the curve, the hash of the weights and the machine."""
+    tracking.record("pretrain", fitting.facts(curve, paths.BASE), curve)

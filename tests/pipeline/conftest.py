@@ -27,6 +27,7 @@ report:
   confidence: 0.95
   seed: 1
 """
+MACHINE = {"system": "Linux x86_64", "device": "cuda", "threads": "2", "cpu_capability": "AVX512"}
 METRICS = {
     "tokenize": {
         "train_documents": 8,
@@ -39,7 +40,7 @@ METRICS = {
         "validation_tokens_per_word": 2.25,
     },
     "shard": {"train_ids": 408, "train_windows": 3, "validation_ids": 82, "validation_windows": 1},
-    "pretrain": {"steps": 2, "weights_sha256": "aa", "training_loss": 2.5, "validation_loss": 2.25},
+    "pretrain": {"steps": 2, "weights_sha256": "aa", "training_loss": 2.5, "validation_loss": 2.25, **MACHINE},
     "evaluate": {
         "validation_loss": 2.25,
         "perplexity": 9.4877,
@@ -55,6 +56,7 @@ METRICS = {
     "finetune_classifier": {
         "steps": 2,
         "weights_sha256": "bb",
+        **MACHINE,
         "test_texts": 4,
         "accuracy": 0.75,
         "precision": 0.8,
@@ -69,7 +71,7 @@ METRICS = {
         "majority_recall": 0.5,
         "majority_f1": 0.2,
     },
-    "finetune_instructions": {"steps": 2, "weights_sha256": "cc", "train_rows": 4, "validation_rows": 2},
+    "finetune_instructions": {"steps": 2, "weights_sha256": "cc", "train_rows": 4, "validation_rows": 2, **MACHINE},
     "respond": {"records": 4, "responses": 12, "weights_sha256": "cc"},
 }
 CURVE = [

@@ -175,8 +175,9 @@ def test_an_expectation_is_put_in_a_few_words(build, name, arguments, words):
     assert table.rows[0][2] == words
 
 
-def test_the_origin_names_weights_versions_and_device(build):
-    weights, versions, machine = blocks(sections.origin(), KeyValues)
+def test_the_origin_names_weights_versions_and_the_machine_of_each_training(build):
+    weights, versions = blocks(sections.origin(), KeyValues)
+    (machines,) = blocks(sections.origin(), Table)
     assert dict(weights.items) == {
         "pretrain": "aa",
         "finetune_classifier": "bb",
@@ -185,7 +186,8 @@ def test_the_origin_names_weights_versions_and_device(build):
         "answering in respond": "cc",
     }
     assert {"python", "torch"} <= dict(versions.items).keys()
-    assert {"device", "threads"} <= dict(machine.items).keys()
+    assert [column.title for column in machines.columns] == ["stage", "system", "device", "threads", "cpu capability"]
+    assert machines.rows[1] == ("finetune_classifier", "Linux x86_64", "cuda", "2", "AVX512")
 
 
 def test_timings_list_each_stage_but_the_report_in_running_order(build):
