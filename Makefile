@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup repro test check ui clean FORCE
+.PHONY: setup repro test check soak ui clean FORCE
 
 setup: .venv/installed data/interpreter.txt
 
@@ -33,6 +33,10 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/test_architecture.py
+
+# Two hundred kills of each training, compared byte for byte: minutes. After make repro.
+soak: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.soak --moments 200
 
 ui: setup
 	$(BIN)/python -m pipeline ui

@@ -27,8 +27,10 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from components.gpt.model import GPT, GPTConfig
 from components.tokenizer.bpe import Tokenizer
-from components.training.loop import TrainingSettings, mean_loss, train
+from components.training.evaluation import mean_loss
+from components.training.loop import TrainingSettings, train
 from components.training.losses import next_token
+from components.training.optimizer import make
 from components.windows.batches import Batches, in_order
 from components.windows.shards import ShardSettings, Windows, write, write_index
 from pipeline import paths, settings
@@ -150,7 +152,7 @@ def our_epochs(model: nn.Module, windows: Windows, how: TrainingSettings, epochs
     """Train by our loop and yield after each epoch."""
     batches = Batches(windows, how.batch_size, how.seed)
     steps = replace(how, max_steps=epochs * batches.steps_per_epoch)
-    for step in train(model, batches, next_token, steps, device=CPU):
+    for step in train(model, batches, next_token, steps, device=CPU, optimizers=make(model, steps.optimizer)):
         if (step.step + 1) % batches.steps_per_epoch == 0:
             yield
 

@@ -68,15 +68,19 @@ def hashes(files: Iterable[Path]) -> dict[str, str]:
     return {path.as_posix(): _sha256(path) for path in files if path.exists()}
 
 
-def key(stage: Stage, sections: Mapping[str, Any]) -> str:
-    """Return the name of a stage's folder in `.work`: equal only where params, data, code and machine are."""
-    facts = {
+def facts(stage: Stage, sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all that a stage's bytes depend on: params, data, code, machine and versions."""
+    return {
         "stage": stage.name,
         "params": {name: sections.get(name) for name in stage.params},
         "deps": hashes(stage.deps),
         "machine": machine.description(),
         "versions": machine.versions(),
     }
+
+
+def key(facts: Mapping[str, Any]) -> str:
+    """Return the name of a stage's folder in `.work`: equal only where the facts are."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 

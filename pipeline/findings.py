@@ -121,15 +121,6 @@ def numbers(stage: str) -> dict[str, Any]:
     return found
 
 
-def curve(stage: str) -> list[dict[str, float]]:
-    """Return a stage's rows by step, each with the numbers it has; none for no steps."""
-    path = paths.curve(stage)
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
-
-
 def predictions() -> list[tuple[str, str, str]]:
     """Return the group, the actual and the predicted label of each test text."""
     with (paths.PREDICTIONS / "predictions.csv").open(encoding="utf-8", newline="") as file:

@@ -1,131 +1,142 @@
-"""What the three training stages share: first weights, the loop with its evaluations, the curve."""
+"""What the three training stages share: the loop with its evaluations and its states, and the curve."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import nn
 
-from components.gpt import checkpoint, weights
-from components.gpt.model import GPT, PUBLISHED, GPTConfig
-from components.training.loop import TrainingSettings, mean_loss, train
+from components.gpt import checkpoint
+from components.training import loop, optimizer, state
+from components.training.evaluation import mean_loss
+from components.training.loop import NonFiniteLoss, Step, TrainingSettings
 from components.training.losses import Batch, Loss
-from pipeline import dag, machine, paths, settings
+from components.training.state import Row
+from pipeline import machine, tracking
+from pipeline.heartbeat import heartbeat
+from pipeline.stopping import asked_to_stop
 
 log = logging.getLogger(__name__)
 
-Row = dict[str, float]
+READ_EVERY = 16  # steps between two looks at the losses: each makes the processor wait for the device
+TRACK_EVERY_S = 10
 
 
-def first_weights(start_from: str) -> GPT:
-    """Return the model that `start_from` names: `base`, a published size, or a folder with a model.
+class Batches(Protocol):
+    """Training batches, any of which can be asked for."""
 
-    The folder holds a checkpoint of ours, or a GPT-2 of any shape as it is published.
+    def __call__(self, index: int) -> Batch:
+        """Return batch `index`, from 0."""
 
-    Raises ValueError where it is none of these, or a published size that no source brings, or that is another one.
-    """
-    if start_from == "base":
-        return checkpoint.load(paths.BASE)
-    if start_from in PUBLISHED:
-        folder = paths.RAW_WEIGHTS / start_from
-        if not (folder / checkpoint.WEIGHTS_FILE).is_file():
-            raise ValueError(
-                f"start_from is {start_from}, but {folder / checkpoint.WEIGHTS_FILE} is not here; add it to "
-                f"download.sources (preset gpt2-124M shows how)"
-            )
-        model = weights.load_published(folder, PUBLISHED[start_from])
-        if model.config != PUBLISHED[start_from]:
-            raise ValueError(
-                f"start_from is {start_from}, but {folder / checkpoint.CONFIG_FILE} says {_shape(model.config)}; "
-                f"expected {_shape(PUBLISHED[start_from])}; correct download.sources, or name the folder in start_from"
-            )
-        return model
-    folder = Path(start_from)
-    if not folder.is_dir():
-        sizes = ", ".join(PUBLISHED)
-        raise ValueError(f"start_from is {start_from}; expected scratch, base, {sizes} or a folder with a checkpoint")
-    is_published = "n_embd" in checkpoint.read_config(folder)
-    return weights.load_published(folder) if is_published else checkpoint.load(folder)
-
-
-def _shape(config: GPTConfig) -> str:
-    tied = "tied" if config.tie_weights else "not tied"
-    return (
-        f"{config.n_layers} layers of {config.n_heads} heads, {config.emb_dim} wide, {config.context_length} tokens "
-        f"of {config.vocab_size}, {tied}"
-    )
-
-
-def check_start(start_from: str, word: str) -> None:
-    """Refuse first weights that cannot be: neither `word`, nor a published size, nor a folder that is here."""
-    if start_from != word and start_from not in PUBLISHED and not Path(start_from).is_dir():
-        raise ValueError(
-            f"start_from is {start_from}; expected {word}, {', '.join(PUBLISHED)} or a folder with a model"
-        )
-
-
-@contextmanager
-def work(stage: str) -> Iterator[Path]:
-    """Yield the folder of a stage's work in progress, `.work/<key>`; it goes when the block ends well, else it stays.
-
-    The key stands for params, data, code, machine and versions: the same work finds the same folder, no other does.
-    """
-    described = next(each for each in dag.stages() if each.name == stage)
-    folder = paths.WORK / dag.key(described, settings.read())
-    folder.mkdir(parents=True, exist_ok=True)
-    log.info("work in progress: %s", folder)
-    yield folder
-    paths.remove(folder)
+    def chosen(self, index: int) -> list[int]:
+        """Return the numbers of the rows in batch `index`."""
 
 
 def fit(
     model: nn.Module,
-    batches: Callable[[int], Batch],
+    batches: Batches,
     loss: Loss,
     how: TrainingSettings,
     evaluation: Callable[[], Iterable[Batch]],
+    folder: Path,
 ) -> list[Row]:
     """Train a model in place and return its curve: a row per step, with the validation loss where it was evaluated.
 
     Columns: `step`, `training_loss` (nats, of the step's batch before its update), `learning_rate`, `gradient_norm`
     and, every `evaluate_every` steps and after the last, `validation_loss` (nats).
+
+    The state is kept in `folder` (whose name stands for data and settings): before each evaluation, every so many steps
+    and minutes (`machine.save_every`), and when the process is asked to stop. A run that finds a state there goes on
+    from it, and ends with the same weights and the same curve, byte for byte, as one that was never stopped.
+
+    Raises NonFiniteLoss, naming step and rows; the curve and the last state end before it.
     """
     device = torch.device(machine.device())
-    curve: list[Row] = []
-    for step in train(model, batches, loss, how, device=device):
-        row: Row = {
-            "step": step.step,
-            "training_loss": step.loss.item(),
-            "learning_rate": step.learning_rate,
-            "gradient_norm": step.gradient_norm.item(),
-        }
-        if how.is_evaluated(step.step):
-            row["validation_loss"] = mean_loss(model, evaluation(), loss, device=device).value
-            log.info(
-                "step %d of %d: training loss %.3f, validation loss %.3f nats",
-                step.step + 1,
-                how.max_steps,
-                row["training_loss"],
-                row["validation_loss"],
-            )
-        curve.append(row)
-    return curve
+    model.to(device)
+    run = _Fit(model, optimizer.make(model, how.optimizer), folder)
+    run.restore()
+
+    def evaluate_if_due() -> None:
+        if run.curve and how.is_evaluated(len(run.curve) - 1) and "validation_loss" not in run.curve[-1]:
+            run.curve[-1]["validation_loss"] = mean_loss(model, evaluation(), loss, device=device).value
+            log.info("%s, validation loss %.3f nats", _words(run.curve, how), run.curve[-1]["validation_loss"])
+
+    evaluate_if_due()
+    steps = loop.train(model, batches, loss, how, device=device, optimizers=run.optimizers, first_step=len(run.curve))
+    with asked_to_stop() as asked, heartbeat() as beat:
+        try:
+            for step in steps:
+                run.unread.append(step)
+                is_saved = how.is_evaluated(step.step) or run.is_save_due(step.step) or asked()
+                if is_saved or len(run.unread) == READ_EVERY:
+                    run.read()
+                    beat(_words(run.curve, how))
+                if is_saved:
+                    run.save()
+                    if asked():
+                        break
+                    evaluate_if_due()
+                run.track()
+        except NonFiniteLoss as error:
+            run.read(error.step)
+            run.track(last=True)
+            rows = [row for index in error.batches for row in batches.chosen(index)]
+            raise ValueError(f"{error}; the rows of its batches: {', '.join(map(str, rows))}") from error
+    run.track(last=True)
+    return run.curve
 
 
-def match(config: GPTConfig, vocab_size: int, context_length: int) -> None:
-    """Raise ValueError unless a model reads the tokenizer's ids and is long enough for the windows."""
-    if config.vocab_size != vocab_size:
-        raise ValueError(
-            f"the model's vocabulary has {config.vocab_size} tokens, the tokenizer's {vocab_size}; "
-            f"GPT-2's weights want tokenize.vocabulary: gpt2"
-        )
-    if config.context_length < context_length:
-        raise ValueError(
-            f"the model reads {config.context_length} tokens at once, the windows hold {context_length}; "
-            f"lower shard.context_length"
-        )
+class _Fit:
+    """A training under way: what it is, how far it is, what of it is saved and tracked."""
+
+    def __init__(self, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], folder: Path) -> None:
+        self.model, self.optimizers, self.folder = model, optimizers, folder
+        self.curve: list[Row] = []
+        self.unread: list[Step] = []
+        self._tracked = 0
+        self._tracked_at = self._saved_at = time.monotonic()
+        self._save_steps, self._save_minutes = machine.save_every()
+
+    def restore(self) -> None:
+        """Go on from the newest state that is whole."""
+        found = state.restore(self.folder, self.model, self.optimizers, self.folder.name)
+        for words in found.skipped:
+            log.warning("skipped %s", words)
+        self.curve = found.rows
+        if self.curve:
+            log.info("going on after step %d", len(self.curve))
+
+    def read(self, end: int | None = None) -> None:
+        """Take the steps made, those before step `end`, into the curve; this waits for the device."""
+        if end is None:
+            loop.check(self.unread)
+        steps = [step for step in self.unread if end is None or step.step < end]
+        self.unread.clear()
+        if steps:
+            losses = torch.stack([step.loss for step in steps]).tolist()
+            norms = torch.stack([step.gradient_norm for step in steps]).tolist()
+            for step, loss, norm in zip(steps, losses, norms, strict=True):
+                row = {"step": step.step, "training_loss": loss, "learning_rate": step.learning_rate}
+                self.curve.append({**row, "gradient_norm": norm})
+
+    def is_save_due(self, step: int) -> bool:
+        """Tell whether steps or minutes enough have passed."""
+        is_late = time.monotonic() - self._saved_at >= 60 * self._save_minutes
+        return (step + 1) % self._save_steps == 0 or is_late
+
+    def save(self) -> None:
+        """Keep the state."""
+        state.save(self.folder, self.model, self.optimizers, self.curve, self.folder.name)
+        self._saved_at = time.monotonic()
+
+    def track(self, *, last: bool = False) -> None:
+        """Log the rows that are not logged yet, now and then; the newest may still get its validation loss."""
+        if last or time.monotonic() - self._tracked_at >= TRACK_EVERY_S:
+            tracking.points(self.curve[self._tracked :])
+            self._tracked, self._tracked_at = len(self.curve), time.monotonic()
 
 
 def facts(curve: Sequence[Row], weights: Path) -> dict[str, float | int | str]:
@@ -136,3 +147,7 @@ def facts(curve: Sequence[Row], weights: Path) -> dict[str, float | int | str]:
     names = ("training_loss", "validation_loss")
     last = {name: row[name] for row in curve for name in names if name in row}
     return {"steps": len(curve), **last, "weights_sha256": checkpoint.sha256(weights), **machine.description()}
+
+
+def _words(curve: Sequence[Row], how: TrainingSettings) -> str:
+    return f"step {len(curve)} of {how.max_steps}: training loss {curve[-1]['training_loss']:.3f}"

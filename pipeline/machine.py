@@ -6,11 +6,14 @@ Nothing here changes a result on its own: what does is in `params.yaml`.
 import os
 import platform
 import re
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+
+import psutil
 
 from pipeline import paths
 
@@ -73,6 +76,25 @@ def device() -> str:
     return named
 
 
+def save_every() -> tuple[int, float]:
+    """Return after how many steps and minutes at most a training keeps its state.
+
+    `PIPELINE_SAVE_STEPS` (100) and `PIPELINE_SAVE_MINUTES` (5). Raises ValueError for what is no number above 0.
+    """
+    return max(1, int(_above_zero("PIPELINE_SAVE_STEPS", 100))), _above_zero("PIPELINE_SAVE_MINUTES", 5)
+
+
+def _above_zero(name: str, usual: float) -> float:
+    given = os.environ.get(name) or str(usual)
+    try:
+        number = float(given)
+    except ValueError:
+        number = 0.0
+    if not number > 0.0:
+        raise ValueError(f"{name} is {given}; expected a number above 0")
+    return number
+
+
 def mirror() -> str | None:
     """Return `PIPELINE_MIRROR`: a folder or an http address asked before a source's own addresses."""
     return os.environ.get("PIPELINE_MIRROR") or None
@@ -81,6 +103,17 @@ def mirror() -> str | None:
 def judge() -> tuple[str | None, str | None]:
     """Return `PIPELINE_JUDGE_ADDRESS` and `PIPELINE_JUDGE_KEY`, the server that judges and its key."""
     return os.environ.get("PIPELINE_JUDGE_ADDRESS") or None, os.environ.get("PIPELINE_JUDGE_KEY") or None
+
+
+def owner(process: int | None = None) -> str:
+    """Return the name that a process of this machine leaves on its runs; None is this process."""
+    return f"{socket.gethostname()}:{os.getpid() if process is None else process}"
+
+
+def is_dead(owner_: str) -> bool:
+    """Tell whether the owner of a run was a process of this machine that is gone; of another machine's nobody can."""
+    host, _, process = owner_.rpartition(":")
+    return host == socket.gethostname() and process.isdigit() and not psutil.pid_exists(int(process))
 
 
 def prefect_address() -> str | None:

@@ -1,7 +1,6 @@
 """Prefect: stages as flows, their steps as tasks, one GPU slot, one local server for a whole build."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import httpx
-import psutil
 from prefect import flow, get_client, tags, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
@@ -28,6 +26,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 GPU = "gpu"
+OWNER = "process:"  # before the owner, in the tag of its runs
 HOST = "127.0.0.1"
 START_LIMIT_S = 120  # eight times a cold start on two cores
 ANSWER_LIMIT_S = 5
@@ -83,8 +82,8 @@ def connected() -> Iterator[None]:
         with _connected_to(address):
             yield
     else:
-        _make_slot()
-        with tags(_owner(os.getpid())):
+        _bury()
+        with tags(OWNER + machine.owner()):
             yield
 
 
@@ -100,7 +99,6 @@ def server() -> Iterator[str]:
             yield address
     else:
         with _started() as address, _connected_to(address):
-            _bury()
             yield address
 
 
@@ -132,8 +130,8 @@ def _connected_to(address: str) -> Iterator[None]:
     # The variable is for the children: this process has read it at import, which is past.
     with machine.prefect_at(address), temporary_settings({PREFECT_API_URL: address}):
         try:
-            _make_slot()
-            with tags(_owner(os.getpid())):
+            _bury()
+            with tags(OWNER + machine.owner()):
                 yield
         except httpx.HTTPError as error:
             raise ServerError(f"Prefect at {address} failed: {error}") from error
@@ -177,35 +175,29 @@ def _await(address: str, process: "subprocess.Popen[bytes]", words: Path) -> Non
     wait(ask)
 
 
-def _make_slot() -> None:
-    with get_client(sync_client=True) as client:
-        try:
-            client.read_concurrency_limit_by_tag(GPU)
-        except ObjectNotFound:
-            client.create_concurrency_limit(GPU, 1)
-
-
 def _bury() -> None:
-    """Mark runs of this machine's dead processes as crashed; free the slot where no run is left that may hold it."""
+    """Make sure that there is the `gpu` slot, and that no dead process of this machine holds it or has a run running.
+
+    Left to itself a slot stays taken for minutes, and a killed run is running for ever.
+    """
     running_state = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING]))
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=running_state))
         dead = [run for run in runs if _is_dead(run.tags)]
         for run in dead:
-            client.set_flow_run_state(run.id, Crashed(message="the build was killed"), force=True)
-        if len(dead) == len(runs):
-            client.reset_concurrency_limit_by_tag(GPU)
-
-
-def _owner(process: int) -> str:
-    """Return the tag of a run that a process of this machine carries."""
-    return f"process:{socket.gethostname()}:{process}"
+            client.set_flow_run_state(run.id, Crashed(message="its process was killed"), force=True)
+        try:
+            client.read_concurrency_limit_by_tag(GPU)
+        except ObjectNotFound:
+            client.create_concurrency_limit(GPU, 1)
+        else:
+            if len(dead) == len(runs):
+                client.reset_concurrency_limit_by_tag(GPU)
 
 
 def _is_dead(run_tags: Collection[str]) -> bool:
-    """Tell whether the process that a run's tag names is gone; of another machine's nobody here can tell."""
-    mine = _owner(0).removesuffix("0")
-    return any(tag.startswith(mine) and not psutil.pid_exists(int(tag.removeprefix(mine))) for tag in run_tags)
+    """Tell whether the process that a run's tag names is gone."""
+    return any(machine.is_dead(tag.removeprefix(OWNER)) for tag in run_tags if tag.startswith(OWNER))
 
 
 def _answers(address: str) -> bool:

@@ -24,7 +24,7 @@ from components.page.facts import (
     Text,
     Value,
 )
-from pipeline import comparing, dag, findings, machine, paths
+from pipeline import comparing, dag, findings, machine, paths, tracking
 from pipeline.comparing import estimate, percent, readable, scale, spoken
 from pipeline.findings import TUNED, Findings, numbers
 
@@ -237,7 +237,7 @@ def origin() -> Section:
 
 
 def _training(stage: str, title: str) -> Block:
-    rows = findings.curve(stage)
+    rows = tracking.read_curve(stage)
     if not rows:
         return Text(f"{stage} took no step: the first weights stayed as they were.")
     columns = {"training_loss": "training", "validation_loss": "validation"}

@@ -19,6 +19,7 @@ from pipeline import machine, paths
 from pipeline.settings import flatten
 
 EXPERIMENT = "build"
+OWNER = "process"  # the tag that names a run's process
 METRICS_A_CALL = 1000  # what MLflow's servers take at most
 PARAMS_A_CALL = 100
 NO_STEPS = ("step", "training_loss", "validation_loss")  # the columns of a curve without rows
@@ -93,7 +94,9 @@ def run(name: str, params: Mapping[str, object], inputs: Mapping[str, str]) -> I
     address = machine.tracking_address()
     try:
         client = MlflowClient(tracking_uri=address)
-        created = client.create_run(_experiment(client), run_name=name, tags=_tags(name))
+        experiment = _experiment(client)
+        _bury(client, experiment)
+        created = client.create_run(experiment, run_name=name, tags=_tags(name))
         opened = Run(client, created.info.run_id)
         with _open(opened):
             opened.params(params)
@@ -122,28 +125,45 @@ def _open(opened: Run) -> Iterator[None]:
         opened.end(status)
 
 
-def record(
-    stage: str, numbers: Mapping[str, float | int | str], curve: Sequence[Mapping[str, float]] | None = None
-) -> None:
-    """Write a stage's numbers to `data/metrics/<stage>.json`, its curve to `<stage>.csv`, and both to the open run.
+def points(rows: Sequence[Mapping[str, float]]) -> None:
+    """Log rows of a curve, each with its `step`, to the open run."""
+    if opened := _open_run.get():
+        opened.metrics(rows)
 
-    A curve is a row per step, with its `step`; one without rows still makes a file, for DVC expects it. A text among
-    the numbers (a hash) becomes a tag of the run. Floats keep all their digits.
+
+def write_curve(stage: str, rows: Sequence[Mapping[str, float]]) -> None:
+    """Write a stage's numbers by step to `data/metrics/<stage>.csv`; without rows too, for DVC expects it.
+
+    Floats keep all their digits.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row)) or list(NO_STEPS)
+    with paths.whole(paths.curve(stage)) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_curve(stage: str) -> list[dict[str, float]]:
+    """Return a stage's rows by step, each with the numbers it has; none for no steps."""
+    path = paths.curve(stage)
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+def record(stage: str, numbers: Mapping[str, float | int | str]) -> None:
+    """Write a stage's numbers to `data/metrics/<stage>.json` and to the open run.
+
+    A text among the numbers (a hash) becomes a tag of the run. What the curve ends with is in the run already: logged
+    once more it would be another point of it, at step 0. Floats keep all their digits.
     """
     with paths.whole(paths.metrics(stage)) as temporary:
         temporary.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
-    columns = list(dict.fromkeys(name for row in curve or [] for name in row)) or list(NO_STEPS)
-    if curve is not None:
-        with paths.whole(paths.curve(stage)) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(curve)
     if opened := _open_run.get():
         texts = {name: value for name, value in numbers.items() if isinstance(value, str)}
         opened.tags(texts)
-        opened.metrics(curve or [])
-        # What the curve ends with is there already: logged once more it would be another point of it, at step 0.
-        known = texts.keys() | columns
+        known = texts.keys() | {name for row in read_curve(stage) for name in row}
         opened.metrics([{name: float(value) for name, value in numbers.items() if name not in known}])
 
 
@@ -161,8 +181,16 @@ def _experiment(client: MlflowClient) -> str:
     return str(client.create_experiment(EXPERIMENT, artifact_location=location))
 
 
+def _bury(client: MlflowClient, experiment: str) -> None:
+    """End the runs of this machine's dead processes, which are running for ever else."""
+    for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+        if machine.is_dead(run.data.tags.get(OWNER, "")):
+            client.set_terminated(run.info.run_id, "KILLED")
+
+
 def _tags(name: str) -> dict[str, str]:
     tags = {MLFLOW_RUN_NAME: name, MLFLOW_SOURCE_NAME: f"python -m pipeline {name}", "stage": name}
+    tags[OWNER] = machine.owner()
     tags |= {f"dvc.{key}": value for key, value in machine.dvc_context().items()}
     if commit := _git_commit():
         tags[MLFLOW_GIT_COMMIT] = commit

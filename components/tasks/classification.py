@@ -115,7 +115,11 @@ class Batches:
 
     def __call__(self, index: int) -> Batch:
         """Return batch `index` (from 0, without end): each epoch a new order, the short rest of an epoch left out."""
-        return self._batch(rows.shuffled(index, len(self.texts), self.batch_size, self.seed))
+        return self._batch(self.chosen(index))
+
+    def chosen(self, index: int) -> list[int]:
+        """Return the numbers of the texts in batch `index`."""
+        return rows.shuffled(index, len(self.texts), self.batch_size, self.seed)
 
     def in_order(self) -> Iterator[Batch]:
         """Yield every text once, in order, the last batch short."""

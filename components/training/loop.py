@@ -1,24 +1,30 @@
-"""The one training loop, a generator of steps, and the mean loss of a model over batches.
+"""The one training loop, a generator of steps.
 
 Whoever calls it decides what happens between two steps: evaluate, record, save, or stop. The loop holds nothing but the
 model and the optimizers, and asks for each batch by its number, so that a run can go on from any step.
+
+The processor runs ahead of the device: nothing in a step waits for a number of it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, cast
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
+from components.training.devices import deterministic, global_generator_kept, moved
 from components.training.losses import Batch, Loss
-from components.training.optimizer import OptimizerSettings, make, set_learning_rates
+from components.training.optimizer import OptimizerSettings, set_learning_rates
+from components.training.optimizer import step as update
 from components.training.schedule import ScheduleSettings, factor
+
+_READ_EVERY = 16  # steps between two looks at a device's flags: each look makes the processor wait for it
 
 
 @dataclass(frozen=True)
@@ -76,28 +82,31 @@ class Step:
 
     step: int
     """Number of the update, counted from 0."""
+    batches: range
+    """Numbers of the batches that it was made from."""
     loss: Float[Tensor, ""]
     """Mean loss per target before the update, nats."""
     learning_rate: float
     """Learning rate of the update (under muon: of the matrices of the blocks)."""
     gradient_norm: Float[Tensor, ""]
     """2-norm of the gradient of the mean loss over all parameters, before it was clipped."""
-    tokens: int
+    tokens: Int64[Tensor, ""]
     """Targets that the loss is the mean of."""
-
-
-@dataclass(frozen=True)
-class MeanLoss:
-    """The mean loss of a model over some batches."""
-
-    value: float
-    """Mean loss per target, nats."""
-    count: int
-    """Targets that it is the mean of."""
+    is_finite: Bool[Tensor, ""]
+    """Whether this loss, its gradient and all those before are finite; if not, the update was cancelled."""
 
 
 class NonFiniteLoss(ValueError):
     """The loss or its gradient is infinite or not a number; the weights are those of the step before."""
+
+    def __init__(self, step: Step) -> None:
+        super().__init__(
+            f"step {step.step}: the loss is {step.loss.item()} over {step.tokens.item()} targets, the norm of its "
+            f"gradient {step.gradient_norm.item()}; expected finite numbers. The weights are those before this step; "
+            f"look at its data, or lower the learning rate ({step.learning_rate:.3g})"
+        )
+        self.step = step.step
+        self.batches = step.batches
 
 
 def train(
@@ -107,75 +116,59 @@ def train(
     settings: TrainingSettings,
     *,
     device: torch.device,
+    optimizers: Sequence[Optimizer],
     first_step: int = 0,
-    optimizers: Sequence[Optimizer] | None = None,
 ) -> Iterator[Step]:
     """Train `model` in place and yield each step after its update, from `first_step` to `max_steps - 1`.
 
-    Batch j of step s is `batches(s * accumulate + j)`; the loss of a step is the sum over its batches divided by the
-    count of all their targets, so that accumulating changes nothing but the memory needed. Dropout is drawn from
-    (seed, number of the batch): a step does the same whatever came before it. Together with the state of the
-    `optimizers` (None makes them new), the weights and `first_step`, that is all a run needs to go on.
+    Batch j of step s is `batches(s * accumulate + j)`, asked for in a thread, one batch ahead; the loss of a step is
+    the sum over its batches divided by the count of all their targets, so that accumulating changes nothing but the
+    memory needed. Dropout is drawn from (seed, number of the batch): a step does the same whatever came before it.
+    Together with the state of the `optimizers`, the weights and `first_step`, that is all a run needs to go on.
 
-    Moves the model to `device` and puts it into training mode for each step. Between steps torch's global generator
-    and its choice of algorithms are as the caller left them; within a step the algorithms are deterministic (on CUDA
-    this needs CUBLAS_WORKSPACE_CONFIG set to :4096:8 in the environment).
+    The model lies on `device`, where its optimizers were made; it is put into training mode for each step. Between
+    steps torch's global generator and its choice of algorithms are as the caller left them; within a step the
+    algorithms are deterministic (on CUDA this needs CUBLAS_WORKSPACE_CONFIG set to :4096:8 in the environment).
 
-    Raises NonFiniteLoss, naming the step, before a loss or gradient that is not finite moves the weights.
+    Raises NonFiniteLoss, naming the step: a loss or gradient that is not finite never moves the weights, nor does any
+    step after it. On the CPU it is raised at once, elsewhere when the flags are read: every 16 steps, and at the end.
     """
-    model.to(device)
-    if optimizers is None:
-        optimizers = make(model, settings.optimizer)
     parameters = [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
     forward = cast(nn.Module, torch.compile(model)) if settings.compile else model
     model.zero_grad(set_to_none=True)
-    for step in range(first_step, settings.max_steps):
-        share = factor(step, settings.max_steps, settings.schedule)
+    is_finite = torch.ones((), dtype=torch.bool, device=device)
+    unread: list[Step] = []
+    numbers = range(first_step * settings.accumulate, settings.max_steps * settings.accumulate)
+    ahead = _ahead(batches, numbers, pinned=device.type == "cuda")
+    for number in range(first_step, settings.max_steps):
+        share = factor(number, settings.max_steps, settings.schedule)
         set_learning_rates(optimizers, share)
         model.train()
-        with _deterministic(), _global_generator_kept(device):
-            total, count = _accumulate(forward, batches, loss, settings, step=step, device=device)
+        with deterministic(), global_generator_kept(device):
+            total, count = _accumulate(forward, ahead, loss, settings, step=number, device=device)
             mean = total / count
             gradient_norm = _mean_and_clip(parameters, count, settings.clip_norm)
-            if not torch.isfinite(mean + gradient_norm):
-                raise NonFiniteLoss(
-                    f"step {step}: the loss is {mean.item()} over {count.item()} targets, the norm of its gradient "
-                    f"{gradient_norm.item()}; expected finite numbers. The weights are those before this step; "
-                    f"look at its data, or lower the learning rate ({settings.optimizer.learning_rate * share:.3g})"
-                )
-            for optimizer in optimizers:
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-        yield Step(step, mean, settings.optimizer.learning_rate * share, gradient_norm, int(count.item()))
+            is_finite = is_finite & torch.isfinite(mean + gradient_norm)
+            update(optimizers, is_finite)
+        model.zero_grad(set_to_none=True)
+        rate = settings.optimizer.learning_rate * share
+        step = Step(number, _numbers(number, settings), mean, rate, gradient_norm, count, is_finite)
+        unread.append(step)
+        if device.type == "cpu" or len(unread) == _READ_EVERY or number == settings.max_steps - 1:
+            check(unread)
+            unread.clear()
+        yield step
 
 
-def mean_loss(model: nn.Module, batches: Iterable[Batch], loss: Loss, *, device: torch.device) -> MeanLoss:
-    """Return the mean loss over all targets of all batches, in evaluation mode and float32, without gradients.
-
-    Batches of unequal size weigh by their targets. The model is put back into the mode it was in.
-
-    Raises ValueError if there is no target at all.
-    """
-    model.to(device)
-    was_training = model.training
-    model.eval()
-    total, count = torch.zeros((), dtype=torch.float64), 0
-    try:
-        with torch.no_grad(), _deterministic():
-            for batch in batches:
-                batch_total, batch_count = loss(model, _on(device, batch))
-                total += batch_total.cpu().double()
-                count += int(batch_count.item())
-    finally:
-        model.train(was_training)
-    if count == 0:
-        raise ValueError("no target to take the mean loss of; expected at least one batch with one target")
-    return MeanLoss(total.item() / count, count)
+def check(steps: Sequence[Step]) -> None:
+    """Raise NonFiniteLoss at the first of these steps that is not finite; this waits for the device."""
+    if steps and not torch.stack([step.is_finite for step in steps]).all():
+        raise NonFiniteLoss(next(step for step in steps if not step.is_finite))
 
 
 def _accumulate(
     model: nn.Module,
-    batches: Callable[[int], Batch],
+    batches: Iterator[Batch],
     loss: Loss,
     settings: TrainingSettings,
     *,
@@ -184,14 +177,34 @@ def _accumulate(
 ) -> tuple[Tensor, Tensor]:
     """Add the gradient of the summed loss of each batch of a step; return that sum and the count of its targets."""
     totals, counts = [], []
-    for index in range(step * settings.accumulate, (step + 1) * settings.accumulate):
+    for index in _numbers(step, settings):
         torch.manual_seed(int(np.random.SeedSequence((settings.seed, index)).generate_state(1, np.uint64)[0]))
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            total, count = loss(model, _on(device, batches(index)))
+            total, count = loss(model, moved(next(batches), device))
         total.backward()  # type: ignore[no-untyped-call]
         totals.append(total.detach())
         counts.append(count)
     return torch.stack(totals).sum(), torch.stack(counts).sum()
+
+
+def _numbers(step: int, settings: TrainingSettings) -> range:
+    """Return the numbers of a step's batches."""
+    return range(step * settings.accumulate, (step + 1) * settings.accumulate)
+
+
+def _ahead(batches: Callable[[int], Batch], numbers: Sequence[int], *, pinned: bool) -> Iterator[Batch]:
+    """Yield the batches of these numbers, each fetched while the one before it is in use."""
+
+    def fetch(number: int) -> Batch:
+        batch = batches(number)
+        return tuple(tensor.pin_memory() for tensor in batch) if pinned else batch
+
+    with ThreadPoolExecutor(1, "batches") as thread:
+        waiting = [thread.submit(fetch, number) for number in numbers[:1]]
+        for number in numbers[1:]:
+            waiting.append(thread.submit(fetch, number))
+            yield waiting.pop(0).result()
+        yield from (last.result() for last in waiting)
 
 
 @torch.no_grad()
@@ -206,34 +219,3 @@ def _mean_and_clip(parameters: list[nn.Parameter], count: Tensor, clip_norm: flo
     for gradient in gradients:
         gradient.mul_(scale)
     return norm
-
-
-def _on(device: torch.device, batch: Batch) -> Batch:
-    return tuple(tensor.to(device) for tensor in batch)
-
-
-@contextmanager
-def _deterministic() -> Iterator[None]:
-    """Use deterministic algorithms only, inside; outside what the process had chosen."""
-    was_on = torch.are_deterministic_algorithms_enabled()
-    was_warning = torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(was_on, warn_only=was_warning)
-
-
-@contextmanager
-def _global_generator_kept(device: torch.device) -> Iterator[None]:
-    """Leave torch's global generators as they were, whatever is seeded and drawn inside.
-
-    `torch.manual_seed` seeds every device of the machine, so each one of `device`'s kind is put back.
-    """
-    if device.type == "cpu":
-        with torch.random.fork_rng(devices=[]):
-            yield
-    else:
-        every = range(torch.get_device_module(device).device_count())
-        with torch.random.fork_rng(devices=every, device_type=device.type):
-            yield

@@ -37,6 +37,10 @@ class Batches:
 
     def __call__(self, index: int) -> Batch:
         """Return batch `index`, from 0, on the CPU. Raises IndexError if it is negative."""
+        return _batch(self._windows, self.chosen(index))
+
+    def chosen(self, index: int) -> list[int]:
+        """Return the numbers of the windows in batch `index`. Raises IndexError if it is negative."""
         if index < 0:
             raise IndexError(f"batch {index}; expected 0 or more")
         epoch, step = divmod(index, self.steps_per_epoch)
@@ -45,7 +49,8 @@ class Batches:
         if known != epoch:
             order = self._shuffled(epoch)
             self._order = (epoch, order)
-        return _batch(self._windows, order[step * self._batch_size : (step + 1) * self._batch_size].tolist())
+        windows: list[int] = order[step * self._batch_size : (step + 1) * self._batch_size].tolist()
+        return windows
 
     def _shuffled(self, epoch: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         return np.random.default_rng([self._seed, epoch]).permutation(len(self._windows))

@@ -11,7 +11,7 @@ from components.gpt import checkpoint
 from components.gpt.generate import generate
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
-from components.training.loop import mean_loss
+from components.training.evaluation import mean_loss
 from components.training.losses import next_token
 from components.windows.batches import in_order
 from components.windows.shards import Windows

@@ -2,7 +2,6 @@
 
 import csv
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -19,8 +18,9 @@ from components.tasks.files import read_records
 from components.tokenizer.bpe import Tokenizer
 from components.training.loop import TrainingSettings
 from components.training.losses import label
-from pipeline import fitting, machine, paths, tracking
+from pipeline import fitting, machine, paths, starting, tracking
 from pipeline.orchestration import gpu, io, stage
+from pipeline.work import work
 
 PREDICTIONS = "predictions.csv"
 PICTURE = "confusion.png"
@@ -42,7 +42,7 @@ class FinetuneClassifierSettings(TrainingSettings):
     def __post_init__(self) -> None:
         """Refuse numbers out of range, and first weights that cannot be."""
         super().__post_init__()
-        fitting.check_start(self.start_from, "base")
+        starting.check_start(self.start_from, "base")
         for name, least in {"seed": 0, "max_length": 1}.items():
             value = getattr(self, name)
             if value is not None and value < least:
@@ -52,33 +52,34 @@ class FinetuneClassifierSettings(TrainingSettings):
 @stage
 def finetune_classifier(finetune_classifier: FinetuneClassifierSettings) -> None:
     """Train `models/classifier` and write `data/predictions`."""
-    curve = train(finetune_classifier)
+    train(finetune_classifier)
     predict(finetune_classifier)
-    record(finetune_classifier.seed, curve)
+    record(finetune_classifier.seed)
 
 
 @gpu
-def train(settings: FinetuneClassifierSettings) -> list[fitting.Row]:
-    """Train the classifier, save it whole and return the curve."""
+def train(settings: FinetuneClassifierSettings) -> None:
+    """Train the classifier; write it and its curve whole."""
     tokenizer = Tokenizer.load(paths.TOKENIZER)
     task = json.loads((paths.CLASSIFICATION / "task.json").read_text(encoding="utf-8"))
-    gpt = fitting.first_weights(settings.start_from)
-    fitting.match(gpt.config, tokenizer.vocab_size, 1)
+    gpt = starting.first_weights(settings.start_from)
+    starting.match(gpt.config, tokenizer.vocab_size, 1)
     torch.manual_seed(settings.seed)
     model = Classifier(gpt, tuple(task["labels"]), reads=settings.reads)
     classifier.choose_trained(model, settings.train)
     batches = {name: batches_of(name, model, tokenizer, settings) for name in ("train", "validation")}
-    with fitting.work("finetune_classifier") as folder:
+    with work("finetune_classifier") as folder:
         curve = fitting.fit(
             model,
             batches["train"],
             label,
             settings,
             lambda: islice(batches["validation"].in_order(), settings.evaluate_batches),
+            folder,
         )
+        tracking.write_curve("finetune_classifier", curve)
         classifier.save(model, folder / "model")
         paths.publish(folder / "model", paths.CLASSIFIER)
-    return curve
 
 
 @gpu
@@ -128,7 +129,7 @@ def _encoded(split: str, tokenizer: Tokenizer) -> list[list[int]]:
 
 
 @io
-def record(seed: int, curve: Sequence[fitting.Row]) -> None:
+def record(seed: int) -> None:
     """Record the test results and those of both baselines, the last losses, the hash of the weights and the machine."""
     with (paths.PREDICTIONS / PREDICTIONS).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -141,7 +142,7 @@ def record(seed: int, curve: Sequence[fitting.Row]) -> None:
         "bag_of_words_": bag_of_words(texts, labels, [each.text for each in tested], seed=seed),
         "majority_": majority(labels, len(tested)),
     }
-    numbers = fitting.facts(curve, paths.CLASSIFIER) | {"test_texts": len(rows)}
+    numbers = fitting.facts(tracking.read_curve("finetune_classifier"), paths.CLASSIFIER) | {"test_texts": len(rows)}
     for name, guessed in guesses.items():
         found = classification(true, guessed, known)
         numbers |= {
@@ -150,5 +151,5 @@ def record(seed: int, curve: Sequence[fitting.Row]) -> None:
             f"{name}recall": found.recall,
             f"{name}f1": found.f1,
         }
-    tracking.record("finetune_classifier", numbers, curve)
+    tracking.record("finetune_classifier", numbers)
     tracking.keep(paths.PREDICTIONS)

@@ -11,8 +11,9 @@ from components.tasks.instructions import Batches, Instruction, Row, encode, pac
 from components.tokenizer.bpe import Tokenizer
 from components.training.loop import TrainingSettings
 from components.training.losses import next_token
-from pipeline import fitting, paths, tracking
+from pipeline import fitting, paths, starting, tracking
 from pipeline.orchestration import gpu, io, stage
+from pipeline.work import work
 
 
 @dataclass(frozen=True)
@@ -29,36 +30,42 @@ class FinetuneInstructionsSettings(TrainingSettings):
     def __post_init__(self) -> None:
         """Refuse numbers out of range, and first weights that cannot be."""
         super().__post_init__()
-        fitting.check_start(self.start_from, "base")
+        starting.check_start(self.start_from, "base")
 
 
 @stage
 def finetune_instructions(finetune_instructions: FinetuneInstructionsSettings) -> None:
     """Train `models/assistant`."""
-    numbers, curve = train(finetune_instructions)
-    record(numbers, curve)
+    rows = train(finetune_instructions)
+    record(rows)
 
 
 @gpu
-def train(settings: FinetuneInstructionsSettings) -> tuple[dict[str, int], list[fitting.Row]]:
-    """Train the model, save it whole with a note of what it began as; return counts and the curve."""
+def train(settings: FinetuneInstructionsSettings) -> dict[str, int]:
+    """Train the model; write it, with a note of what it began as, and its curve whole; return the counts of rows."""
     tokenizer = Tokenizer.load(paths.TOKENIZER)
-    model = fitting.first_weights(settings.start_from)
-    fitting.match(model.config, tokenizer.vocab_size, 1)
+    model = starting.first_weights(settings.start_from)
+    starting.match(model.config, tokenizer.vocab_size, 1)
     rows = {name: read_rows(name, model, tokenizer, settings) for name in ("train", "validation")}
     numbers = {f"{name}_rows": len(found) for name, found in rows.items()}
     batches = Batches(rows["train"], settings.batch_size, settings.seed, end_of_text=tokenizer.end_of_text)
     held_out_at_once = min(settings.batch_size, len(rows["validation"]))
     validation = Batches(rows["validation"], held_out_at_once, settings.seed, end_of_text=tokenizer.end_of_text)
-    with fitting.work("finetune_instructions") as folder:
+    with work("finetune_instructions") as folder:
         curve = fitting.fit(
-            model, batches, next_token, settings, lambda: islice(validation.in_order(), settings.evaluate_batches)
+            model,
+            batches,
+            next_token,
+            settings,
+            lambda: islice(validation.in_order(), settings.evaluate_batches),
+            folder,
         )
+        tracking.write_curve("finetune_instructions", curve)
         checkpoint.save(model, folder / "model")
         origin = {"start_from": settings.start_from}
         (folder / "model" / "origin.json").write_text(json.dumps(origin) + "\n", encoding="utf-8")
         paths.publish(folder / "model", paths.ASSISTANT)
-    return numbers, curve
+    return numbers
 
 
 def read_rows(split: str, model: GPT, tokenizer: Tokenizer, settings: FinetuneInstructionsSettings) -> list[Row]:
@@ -82,6 +89,7 @@ def read_rows(split: str, model: GPT, tokenizer: Tokenizer, settings: FinetuneIn
 
 
 @io
-def record(numbers: dict[str, int], curve: list[fitting.Row]) -> None:
-    """Record counts, the last losses, the curve, the hash of the weights and the machine."""
-    tracking.record("finetune_instructions", numbers | fitting.facts(curve, paths.ASSISTANT), curve)
+def record(numbers: dict[str, int]) -> None:
+    """Record counts, the last losses, the hash of the weights and the machine."""
+    facts = fitting.facts(tracking.read_curve("finetune_instructions"), paths.ASSISTANT)
+    tracking.record("finetune_instructions", numbers | facts)

@@ -13,8 +13,9 @@ from components.training.loop import TrainingSettings
 from components.training.losses import next_token
 from components.windows.batches import Batches, in_order
 from components.windows.shards import Windows
-from pipeline import fitting, paths, tracking
+from pipeline import fitting, paths, starting, tracking
 from pipeline.orchestration import gpu, io, stage
+from pipeline.work import work
 
 log = logging.getLogger(__name__)
 
@@ -51,33 +52,34 @@ class PretrainSettings(TrainingSettings):
     def __post_init__(self) -> None:
         """Refuse numbers out of range, and first weights that cannot be."""
         super().__post_init__()
-        fitting.check_start(self.start_from, "scratch")
+        starting.check_start(self.start_from, "scratch")
 
 
 @stage
 def pretrain(pretrain: PretrainSettings) -> None:
     """Train `models/base`."""
-    curve = train(pretrain)
-    record(curve)
+    train(pretrain)
+    record()
 
 
 @gpu
-def train(settings: PretrainSettings) -> list[fitting.Row]:
-    """Train the model, save it whole and return the curve."""
+def train(settings: PretrainSettings) -> None:
+    """Train the model; write it and its curve whole."""
     training, validation = Windows(paths.SHARDS, "train"), Windows(paths.SHARDS, "validation")
     model = first_model(settings, training)
     log.info("%d parameters, %d windows, %d steps", model.n_parameters, len(training), settings.max_steps)
-    with fitting.work("pretrain") as folder:
+    with work("pretrain") as folder:
         curve = fitting.fit(
             model,
             Batches(training, settings.batch_size, settings.seed),
             next_token,
             settings,
             lambda: islice(in_order(validation, settings.batch_size), settings.evaluate_batches),
+            folder,
         )
+        tracking.write_curve("pretrain", curve)
         checkpoint.save(model, folder / "model")
         paths.publish(folder / "model", paths.BASE)
-    return curve
 
 
 def first_model(settings: PretrainSettings, windows: Windows) -> GPT:
@@ -89,12 +91,12 @@ def first_model(settings: PretrainSettings, windows: Windows) -> GPT:
         torch.manual_seed(settings.seed)
         shape = asdict(settings.model)
         return GPT(GPTConfig(vocab_size=windows.vocab_size, context_length=windows.context_length, **shape))
-    model = fitting.first_weights(settings.start_from)
-    fitting.match(model.config, windows.vocab_size, windows.context_length)
+    model = starting.first_weights(settings.start_from)
+    starting.match(model.config, windows.vocab_size, windows.context_length)
     return model
 
 
 @io
-def record(curve: list[fitting.Row]) -> None:
-    """Record the last losses, the curve, the hash of the weights and the machine."""
-    tracking.record("pretrain", fitting.facts(curve, paths.BASE), curve)
+def record() -> None:
+    """Record the last losses, the hash of the weights and the machine."""
+    tracking.record("pretrain", fitting.facts(tracking.read_curve("pretrain"), paths.BASE))

@@ -16,7 +16,7 @@ from components.scoring.response import Response
 from components.tasks.files import read_records, write_records
 from components.tasks.instructions import Instruction, Template, full, prompt
 from components.tokenizer.bpe import Tokenizer
-from pipeline import checks, fitting, machine, paths, tracking
+from pipeline import checks, machine, paths, starting, tracking
 from pipeline.orchestration import gpu, io, stage
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def answer(settings: RespondSettings) -> dict[str, int]:
     task = json.loads((paths.INSTRUCTIONS / "task.json").read_text(encoding="utf-8"))
     origin = json.loads((paths.ASSISTANT / "origin.json").read_text(encoding="utf-8"))
     tokenizer = Tokenizer.load(paths.TOKENIZER)
-    tuned, untuned = checkpoint.load(paths.ASSISTANT), fitting.first_weights(origin["start_from"])
+    tuned, untuned = checkpoint.load(paths.ASSISTANT), starting.first_weights(origin["start_from"])
     room = tuned.config.context_length - settings.max_new_tokens
     if room < 1:
         raise ValueError(

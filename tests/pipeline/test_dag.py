@@ -118,10 +118,10 @@ def test_the_key_of_work_changes_with_params_data_and_stage_alone(project):
     Path("data/one").write_bytes(b"abc")
     stage = dag.Stage("score", "python -m pipeline score", ("score",), (Path("data/one"),), (), (), ())
     sections = {"score": {"seed": 1}, "report": {"seed": 1}}
-    first = dag.key(stage, sections)
+    first = dag.key(dag.facts(stage, sections))
     assert len(first) == 16
-    assert dag.key(stage, sections | {"report": {"seed": 2}}) == first
-    assert dag.key(stage, sections | {"score": {"seed": 2}}) != first
-    assert dag.key(replace(stage, name="respond"), sections) != first
+    assert dag.key(dag.facts(stage, sections | {"report": {"seed": 2}})) == first
+    assert dag.key(dag.facts(stage, sections | {"score": {"seed": 2}})) != first
+    assert dag.key(dag.facts(replace(stage, name="respond"), sections)) != first
     Path("data/one").write_bytes(b"abd")
-    assert dag.key(stage, sections) != first
+    assert dag.key(dag.facts(stage, sections)) != first

@@ -12,21 +12,6 @@ def ends(interval):
     return interval.mean, interval.low, interval.high, interval.count
 
 
-def test_a_curve_has_the_numbers_of_each_step_and_no_others(build):
-    first, second = findings.curve("pretrain")
-    assert first == {"step": 0.0, "training_loss": 3.5, "learning_rate": 0.01, "gradient_norm": 1.0}
-    assert second["validation_loss"] == 2.25
-
-
-@pytest.mark.parametrize("text", [None, "", "step,training_loss\n"])
-def test_no_steps_are_an_empty_curve(build, text):
-    path = build / "data/metrics/pretrain.csv"
-    path.unlink()
-    if text is not None:
-        path.write_text(text)
-    assert findings.curve("pretrain") == []
-
-
 def test_accuracy_is_the_share_of_texts_labelled_right(build):
     # Binomial(4, 3/4): P(0) = 1/256, P(<= 1) = 13/256 = 5.1 %, P(4) = 31.6 %: the middle 95 % are 1..4 of 4.
     assert ends(findings.accuracy(HOW)) == (0.75, 0.25, 1.0, 4)

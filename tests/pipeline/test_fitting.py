@@ -1,99 +1,25 @@
-"""What the three training stages share: first weights, the loop with its evaluations, the curve."""
+"""What the three training stages share: the loop with its evaluations and its states, the curve."""
 
 import logging
+import math
+import os
+import signal
 
 import pytest
 import torch
+from mlflow import MlflowClient
 from torch import nn
 
-from components.gpt import checkpoint
-from components.gpt.model import GPT, PUBLISHED, GPTConfig
-from components.gpt.weights import write_published
 from components.training.loop import TrainingSettings
 from components.training.optimizer import OptimizerSettings
 from components.training.schedule import ScheduleSettings
-from pipeline import fitting, machine, paths
-
-SHAPE = GPTConfig(20, 8, 8, 2, 1, 0.0, qkv_bias=True, tie_weights=True, init="gpt2")
+from pipeline import fitting, machine, tracking
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def folder(project, monkeypatch):
     monkeypatch.setenv("PIPELINE_DEVICE", "cpu")
-    return tmp_path
-
-
-def gpt():
-    torch.manual_seed(1)
-    return GPT(SHAPE)
-
-
-def logits(model):
-    with torch.no_grad():
-        return model.eval()(torch.arange(8).view(1, 8))
-
-
-def test_base_is_what_pretraining_has_made(folder):
-    checkpoint.save(gpt(), paths.BASE)
-    assert torch.equal(logits(fitting.first_weights("base")), logits(gpt()))
-
-
-def test_a_published_size_is_read_from_its_folder_among_the_weights(folder, monkeypatch):
-    monkeypatch.setitem(PUBLISHED, "gpt2-355M", SHAPE)  # the real one is too large for a test
-    write_published(gpt(), paths.RAW_WEIGHTS / "gpt2-355M")
-    assert torch.equal(logits(fitting.first_weights("gpt2-355M")), logits(gpt()))
-
-
-def test_a_published_size_whose_folder_holds_another_is_refused(folder):
-    write_published(gpt(), paths.RAW_WEIGHTS / "gpt2-355M")
-    with pytest.raises(ValueError) as caught:
-        fitting.first_weights("gpt2-355M")
-    assert "start_from is gpt2-355M, but data/raw/weights/gpt2-355M/config.json says 1 layers of 2 heads" in str(
-        caught.value
-    )
-    assert "expected 24 layers of 16 heads, 1024 wide, 1024 tokens of 50257, tied" in str(caught.value)
-
-
-def test_any_folder_with_published_weights_is_taken(folder):
-    write_published(gpt(), folder / "theirs")
-    assert torch.equal(logits(fitting.first_weights(str(folder / "theirs"))), logits(gpt()))
-
-
-def test_published_weights_without_a_config_have_the_shape_of_their_name(folder):
-    write_published(gpt(), paths.RAW_WEIGHTS / "gpt2-124M")
-    (paths.RAW_WEIGHTS / "gpt2-124M/config.json").unlink()
-    with pytest.raises(ValueError, match=r"lacks tensor|model wants"):  # those of the 124M are wanted
-        fitting.first_weights("gpt2-124M")
-
-
-def test_any_folder_with_a_checkpoint_is_taken(folder):
-    checkpoint.save(gpt(), folder / "mine")
-    assert torch.equal(logits(fitting.first_weights(str(folder / "mine"))), logits(gpt()))
-
-
-@pytest.mark.parametrize(
-    ("start_from", "said"),
-    [
-        ("gpt2-774M", "data/raw/weights/gpt2-774M/model.safetensors is not here; add it to download.sources"),
-        ("gpt3", "start_from is gpt3; expected scratch, base, gpt2-124M, gpt2-355M, gpt2-774M, gpt2-1558M or a folder"),
-        ("base", "models/base/config.json: no such file"),
-    ],
-)
-def test_weights_that_are_not_here_are_refused_with_the_next_step(folder, start_from, said):
-    with pytest.raises(ValueError) as caught:
-        fitting.first_weights(start_from)
-    assert said in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("vocab_size", "context_length", "said"),
-    [(21, 8, "has 20 tokens, the tokenizer's 21"), (20, 9, "reads 8 tokens at once, the windows hold 9")],
-)
-def test_a_model_that_does_not_fit_is_refused(vocab_size, context_length, said):
-    fitting.match(SHAPE, 20, 8)
-    with pytest.raises(ValueError, match=said):
-        fitting.match(SHAPE, vocab_size, context_length)
+    return project / "work"
 
 
 def how(**changes):
@@ -112,14 +38,35 @@ class Guess(nn.Module):
         self.number = nn.Parameter(torch.zeros(1))
 
 
+class Same:
+    """The same batch again and again; of batch k row 10 k is its only row."""
+
+    def __init__(self, values=(2.0,)):
+        self.values = values
+
+    def __call__(self, index):
+        return (torch.tensor([self.values[min(index, len(self.values) - 1)]]),)
+
+    def chosen(self, index):
+        return [10 * index]
+
+
 def half_square(model, batch):
     return ((model.number - batch[0]) ** 2 / 2).sum(), torch.tensor(1)
+
+
+def fit(model, folder, batches=None, evaluation=lambda: [(torch.tensor([0.0]),)], **changes):
+    return fitting.fit(model, batches or Same(), half_square, how(**changes), evaluation, folder)
+
+
+def states(folder):
+    return sorted(path.name for path in folder.glob("step-*"))
 
 
 def test_the_curve_has_a_row_per_step_and_the_validation_loss_where_it_was_evaluated(folder, caplog):
     caplog.set_level(logging.INFO, logger="pipeline")
     model = Guess()
-    curve = fitting.fit(model, lambda _: (torch.tensor([2.0]),), half_square, how(), lambda: [(torch.tensor([0.0]),)])
+    curve = fit(model, folder)
     # AdamW without memory moves by its rate times the gradient's sign: 0, 0.5, 1, 1.5.
     assert model.number.item() == pytest.approx(1.5)
     assert [row["step"] for row in curve] == [0, 1, 2]
@@ -133,7 +80,13 @@ def test_the_curve_has_a_row_per_step_and_the_validation_loss_where_it_was_evalu
     ]
 
 
+def test_no_steps_leave_the_model_as_it_is(folder):
+    model = Guess()
+    assert (fit(model, folder, max_steps=0), model.number.item()) == ([], 0.0)
+
+
 def test_facts_are_the_last_losses_the_hash_of_the_weights_and_the_machine(folder):
+    folder.mkdir()
     (folder / "model.safetensors").write_bytes(b"weights")
     rows = [{"step": 0, "training_loss": 2.0, "validation_loss": 1.0}, {"step": 1, "training_loss": 0.5}]
     facts = fitting.facts(rows, folder)
@@ -143,22 +96,120 @@ def test_facts_are_the_last_losses_the_hash_of_the_weights_and_the_machine(folde
     assert facts == {"steps": 2, "training_loss": 0.5, "validation_loss": 1.0, "weights_sha256": sha256}
 
 
-def test_no_steps_leave_the_model_as_it_is(folder):
+def test_a_state_is_kept_before_each_evaluation(folder):
+    kept = []
+
+    def evaluation():
+        kept.append(states(folder)[-1])
+        return [(torch.tensor([0.0]),)]
+
+    fit(Guess(), folder, evaluation=evaluation, max_steps=4)
+    assert kept == ["step-000000001", "step-000000003", "step-000000004"]
+
+
+def test_a_state_is_kept_every_so_many_steps(folder, monkeypatch):
+    monkeypatch.setenv("PIPELINE_SAVE_STEPS", "4")
+    with pytest.raises(RuntimeError):
+        fit(Guess(), folder, Broken(at=9), max_steps=20, evaluate_every=100)
+    assert states(folder) == ["step-000000004", "step-000000008"]
+
+
+def test_a_state_is_kept_every_so_many_minutes(folder, monkeypatch):
+    monkeypatch.setenv("PIPELINE_SAVE_MINUTES", "1e-9")  # always too long ago
+    with pytest.raises(RuntimeError):
+        fit(Guess(), folder, Broken(at=9), max_steps=20, evaluate_every=100)
+    assert states(folder)[-1] in ("step-000000008", "step-000000009")  # the next batch is fetched ahead
+
+
+class Broken(Same):
+    """Batches of which one cannot be had."""
+
+    def __init__(self, at):
+        super().__init__()
+        self.at = at
+
+    def __call__(self, index):
+        if index == self.at:
+            raise RuntimeError("cut")
+        return super().__call__(index)
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 5])
+def test_a_run_that_was_broken_off_ends_as_one_that_was_not(folder, monkeypatch, caplog, at):
+    caplog.set_level(logging.INFO, logger="pipeline")
+    monkeypatch.setenv("PIPELINE_SAVE_STEPS", "2")
+    through, broken = Guess(), Guess()
+    whole = fit(through, folder / "through", max_steps=6, evaluate_every=4)
+    with pytest.raises(RuntimeError):
+        fit(broken, folder / "broken", Broken(at), max_steps=6, evaluate_every=4)
+    taken_up = Guess()
+    assert fit(taken_up, folder / "broken", max_steps=6, evaluate_every=4) == whole
+    assert torch.equal(taken_up.number, through.number)
+    assert any(record.getMessage().startswith("going on after step ") for record in caplog.records)
+
+
+def test_a_run_broken_off_in_an_evaluation_makes_it_up(folder):
+    def broken():
+        raise RuntimeError("cut")
+
+    with pytest.raises(RuntimeError):
+        fit(Guess(), folder, evaluation=broken)
+    curve = fit(Guess(), folder)
+    assert [row.get("validation_loss") for row in curve] == [pytest.approx(0.125), None, pytest.approx(1.125)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_asked_to_stop_keeps_its_state_first(folder, number):
+    class Interrupting(Same):
+        def __call__(self, index):
+            if index == 3:
+                os.kill(os.getpid(), number)
+            return super().__call__(index)
+
+    def leave(_number, _frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(number, leave)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit(Guess(), folder, Interrupting(), max_steps=100, evaluate_every=1000)
+    finally:
+        signal.signal(number, before)
+    assert states(folder)[-1] in ("step-000000003", "step-000000004")
+    assert len(fit(Guess(), folder, max_steps=5)) == 5
+
+
+def test_a_damaged_state_is_named_and_the_training_goes_on_from_the_one_before(folder, caplog):
+    with pytest.raises(RuntimeError):
+        fit(Guess(), folder, Broken(at=5), max_steps=9)
+    newest = folder / states(folder)[-1]
+    (newest / "model.safetensors").write_bytes(b"")
+    through = Guess()
+    whole = fit(through, folder / "other", max_steps=9)
+    assert fit(Guess(), folder, max_steps=9) == whole
+    assert f"skipped {newest}: model.safetensors is not what was written" in caplog.text
+
+
+def steps_of(store):
+    """Return the steps of each MLflow run, the oldest first."""
+    client = MlflowClient(tracking_uri=store)
+    runs = client.search_runs(["1"], order_by=["attributes.start_time"])
+    return [[point.step for point in client.get_metric_history(run.info.run_id, "training_loss")] for run in runs]
+
+
+def test_a_loss_that_is_not_finite_names_step_and_rows_and_leaves_curve_and_state_before_it(folder, store):
     model = Guess()
-    curve = fitting.fit(model, lambda _: (torch.tensor([2.0]),), half_square, how(max_steps=0), list)
-    assert (curve, model.number.item()) == ([], 0.0)
+    said = r"step 3: the loss is inf .*; the rows of its batches: 30$"
+    with pytest.raises(ValueError, match=said), tracking.run("pretrain", {}, {}):
+        fit(model, folder, Same((2.0, 2.0, 2.0, math.inf)), max_steps=9)
+    assert model.number.item() == pytest.approx(1.5)
+    assert steps_of(store) == [[0, 1, 2]]
+    assert states(folder)[-1] == "step-000000003"
 
 
-def test_work_in_progress_stays_after_a_failure_and_goes_when_it_is_done(project):
-    (project / "params.yaml").write_text("pretrain: {seed: 1}\n")
-    (project / "dvc.yaml").write_text("stages: {pretrain: {cmd: true, params: [pretrain]}}\n")
-    with pytest.raises(KeyError), fitting.work("pretrain") as first:
-        (first / "half").touch()
-        raise KeyError
-    assert (first.parent.name, [path.name for path in first.iterdir()]) == (".work", ["half"])
-    with fitting.work("pretrain") as again:
-        assert again == first
-    assert not first.exists()
-    (project / "params.yaml").write_text("pretrain: {seed: 2}\n")
-    with fitting.work("pretrain") as other:
-        assert other != first
+def test_the_run_that_goes_on_has_every_step_once(folder, store):
+    with pytest.raises(RuntimeError), tracking.run("pretrain", {}, {}):
+        fit(Guess(), folder, Broken(at=7), max_steps=9)
+    with tracking.run("pretrain", {}, {}):
+        fit(Guess(), folder, max_steps=9)
+    assert steps_of(store)[1] == [0, 1, 2, 3, 4, 5, 6, 7, 8]

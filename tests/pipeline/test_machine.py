@@ -1,5 +1,6 @@
 import os
 import platform
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,27 @@ def test_the_machine_is_described_by_what_moves_bits():
     versions = machine.versions()
     assert versions["python"] == platform.python_version()
     assert {"torch", "prefect", "dvc", "mlflow", "great-expectations"} < set(versions)
+
+
+def test_states_are_kept_every_hundred_steps_and_five_minutes_unless_told(monkeypatch):
+    assert machine.save_every() == (100, 5.0)
+    monkeypatch.setenv("PIPELINE_SAVE_STEPS", "7")
+    monkeypatch.setenv("PIPELINE_SAVE_MINUTES", "0.5")
+    assert machine.save_every() == (7, 0.5)
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "often", "nan"])
+@pytest.mark.parametrize("name", ["PIPELINE_SAVE_STEPS", "PIPELINE_SAVE_MINUTES"])
+def test_states_cannot_be_kept_every_nothing(monkeypatch, name, given):
+    monkeypatch.setenv(name, given)
+    with pytest.raises(ValueError, match=f"{name} is {given}; expected a number above 0"):
+        machine.save_every()
+
+
+def test_a_process_of_this_machine_is_known_to_be_dead_and_no_other():
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    assert machine.is_dead(machine.owner(gone.pid))
+    assert not machine.is_dead(machine.owner())
+    assert not machine.is_dead(f"elsewhere:{gone.pid}")
+    assert not machine.is_dead("")

@@ -48,7 +48,7 @@ def test_a_stage_is_a_flow_on_the_server_and_its_steps_are_tasks(connected, tmp_
         tasks = client.read_task_runs(task_run_filter=TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=[run.id])))
     assert flow.name == "double"
     assert run.state.is_completed()
-    marks = {each.task_key.split("-")[0]: set(each.tags) - {orchestration._owner(os.getpid())} for each in tasks}
+    marks = {each.task_key.split("-")[0]: set(each.tags) - {f"process:{machine.owner()}"} for each in tasks}
     assert marks == {"compute": {"gpu"}, "write": set()}
 
 
@@ -135,7 +135,7 @@ def test_a_server_is_up_for_a_block_and_leaves_nothing_running(prefect_home, pro
         with get_client(sync_client=True) as client:
             owners = {"alive": os.getpid(), "dead": 2**22 + 1}  # above the largest process id of Linux and macOS
             runs = {
-                name: client.create_flow_run(double, state=Running(), tags=[orchestration._owner(owner)])
+                name: client.create_flow_run(double, state=Running(), tags=[f"process:{machine.owner(owner)}"])
                 for name, owner in owners.items()
             }
             orchestration._bury()

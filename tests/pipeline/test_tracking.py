@@ -9,7 +9,7 @@ import httpx
 import pytest
 from mlflow import MlflowClient
 
-from pipeline import processes, tracking
+from pipeline import machine, paths, processes, tracking
 from pipeline.tracking import TrackingError
 
 
@@ -85,10 +85,14 @@ def test_numbers_go_to_the_file_and_to_the_run(project, store):
     ]
     numbers = {"steps": 2, "weights_sha256": "aa", "training_loss": 2.5, "accuracy": 1 / 3}
     with tracking.run("pretrain", {}, {}):
-        tracking.record("pretrain", numbers, curve)
+        tracking.points(curve[:1])
+        tracking.points(curve[1:])
+        tracking.write_curve("pretrain", curve)
+        tracking.record("pretrain", numbers)
     assert json.loads(Path("data/metrics/pretrain.json").read_text(encoding="utf-8")) == numbers
     expected = "step,training_loss,validation_loss\n0,3.5,\n1,2.5,2.25\n"
     assert Path("data/metrics/pretrain.csv").read_text(encoding="utf-8") == expected
+    assert tracking.read_curve("pretrain") == curve
     client, run = only_run(store)
     assert history(client, run, "training_loss") == [(0, 3.5), (1, 2.5)]
     assert history(client, run, "validation_loss") == [(1, 2.25)]
@@ -97,8 +101,37 @@ def test_numbers_go_to_the_file_and_to_the_run(project, store):
 
 
 def test_a_curve_without_steps_makes_its_file_too(project):
-    tracking.record("pretrain", {"steps": 0}, [])
+    tracking.write_curve("pretrain", [])
     assert Path("data/metrics/pretrain.csv").read_text(encoding="utf-8") == "step,training_loss,validation_loss\n"
+    assert tracking.read_curve("pretrain") == []
+
+
+@pytest.mark.parametrize("text", [None, "", "step,training_loss\n"])
+def test_no_file_and_no_rows_are_an_empty_curve(project, text):
+    if text is not None:
+        paths.METRICS.mkdir(parents=True)
+        paths.curve("pretrain").write_text(text)
+    assert tracking.read_curve("pretrain") == []
+
+
+def test_the_run_of_a_dead_process_is_ended_and_no_other(project, store):
+    client = MlflowClient(tracking_uri=store)
+    with tracking.run("score", {}, {}) as opened:
+        process = subprocess.Popen(["true"])
+        process.wait()
+        owners = {"dead": machine.owner(process.pid), "other machine": "elsewhere:1", "unknown": ""}
+        experiment = client.get_run(opened.run_id).info.experiment_id
+        for name, owner in owners.items():
+            client.create_run(experiment, run_name=name, tags={"process": owner})
+        with tracking.run("report", {}, {}):
+            found = {run.info.run_name: run.info.status for run in client.search_runs([experiment])}
+    assert found == {
+        "score": "RUNNING",
+        "dead": "KILLED",
+        "other machine": "RUNNING",
+        "unknown": "RUNNING",
+        "report": "RUNNING",
+    }
 
 
 def test_a_stage_without_a_curve_makes_no_file_of_it(project):

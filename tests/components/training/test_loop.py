@@ -4,7 +4,8 @@ import dataclasses
 import itertools
 import math
 import shutil
-from contextlib import nullcontext
+import threading
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from components.training import loop
-from components.training.loop import MeanLoss, NonFiniteLoss, Step, TrainingSettings, mean_loss, train
+from components.training.evaluation import mean_loss
+from components.training.loop import NonFiniteLoss, Step, TrainingSettings, check, train
 from components.training.losses import Batch, next_token
 from components.training.optimizer import OptimizerSettings, make
 from components.training.schedule import ScheduleSettings
@@ -65,8 +67,13 @@ def flat(model: nn.Module) -> Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
 
-def run(model: nn.Module, settings: TrainingSettings = SETTINGS, batches=batch_of, **more) -> list[Step]:
-    return list(train(model, batches, next_token, settings, device=CPU, **more))
+def stepping(model, settings=SETTINGS, batches=batch_of, loss=next_token, optimizers=None, **more) -> Iterator[Step]:
+    optimizers = optimizers or make(model, settings.optimizer)
+    return train(model, batches, loss, settings, device=CPU, optimizers=optimizers, **more)
+
+
+def run(*arguments, **more) -> list[Step]:
+    return list(stepping(*arguments, **more))
 
 
 def test_the_loop_is_the_five_lines_of_plain_torch():
@@ -149,7 +156,7 @@ def test_a_long_gradient_is_shortened_to_the_norm_and_a_short_one_left_alone():
     def moved(clip_norm: float | None) -> tuple[float, float]:
         model = tiny()
         before = flat(model)
-        optimizer = torch.optim.SGD([{"params": model.parameters(), "peak_learning_rate": 1.0}], lr=1.0)
+        optimizer = torch.optim.SGD([{"params": model.parameters(), "peak_learning_rate": 1.0}], lr=1.0, fused=True)
         settings = dataclasses.replace(SETTINGS, max_steps=1, clip_norm=clip_norm)
         (step,) = run(model, settings, optimizers=[optimizer])
         return (flat(model) - before).norm().item(), step.gradient_norm.item()
@@ -207,7 +214,7 @@ def test_a_run_taken_up_in_the_middle_ends_with_the_same_weights(name):
     through, broken = tiny(drop_rate=0.5), tiny(drop_rate=0.5)
     run(through, settings)
     optimizers = make(broken, settings.optimizer)
-    for step in train(broken, batch_of, next_token, settings, device=CPU, optimizers=optimizers):
+    for step in stepping(broken, settings, optimizers=optimizers):
         if step.step == 1:
             break
     taken_up = tiny(drop_rate=0.5)
@@ -231,19 +238,11 @@ def test_no_steps_leave_the_model_as_it_is(first_step):
 def test_what_the_caller_does_between_steps_changes_nothing():
     quiet, busy = tiny(drop_rate=0.5), tiny(drop_rate=0.5)
     run(quiet)
-    for _ in train(busy, batch_of, next_token, SETTINGS, device=CPU):
+    for _ in stepping(busy):
         mean_loss(busy, [batch_of(50)], next_token, device=CPU)
         busy.eval()
         torch.manual_seed(99)
     assert torch.equal(flat(quiet), flat(busy))
-
-
-def test_the_generators_of_every_device_are_kept(monkeypatch):
-    kept = []
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    monkeypatch.setattr(torch.random, "fork_rng", lambda devices, device_type: nullcontext(kept.extend(devices)))
-    with loop._global_generator_kept(torch.device("cuda", 1)):
-        assert kept == [0, 1, 2]  # torch.manual_seed seeds all of them
 
 
 def test_the_callers_generator_and_choice_of_algorithms_are_kept():
@@ -257,7 +256,7 @@ def test_the_callers_generator_and_choice_of_algorithms_are_kept():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    for _ in train(model, batch_of, loss, SETTINGS, device=CPU):
+    for _ in stepping(model, loss=loss):
         assert not torch.are_deterministic_algorithms_enabled()
     mean_loss(model, [batch_of(0)], loss, device=CPU)
     assert inside == [True] * 6
@@ -276,10 +275,64 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_step_without_moving_the_w
 
     model, good = tiny(), tiny()
     run(good, dataclasses.replace(SETTINGS, max_steps=2))
-    with pytest.raises(NonFiniteLoss, match="step 2: the loss is"):
-        list(train(model, batches, loss, SETTINGS, device=CPU))
+    with pytest.raises(NonFiniteLoss, match="step 2: the loss is") as stopped:
+        run(model, batches=batches, loss=loss)
+    assert (stopped.value.step, stopped.value.batches) == (2, range(2, 3))
     assert torch.equal(flat(model), flat(good))
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_where_flags_are_read_late_no_later_step_moves_the_weights_either(monkeypatch, name):
+    """As on a device, whose flags are read every few steps only."""
+
+    def batches(index: int) -> Batch:
+        return *batch_of(index), torch.tensor(math.nan if index == 2 else 1.0)
+
+    def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        total, count = next_token(model, batch[:2])
+        return total * batch[2], count
+
+    settings = dataclasses.replace(SETTINGS, optimizer=dataclasses.replace(SETTINGS.optimizer, name=name))
+    model, good = tiny(), tiny()
+    run(good, dataclasses.replace(settings, max_steps=2))
+    seen: list[Step] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "check", seen.extend)
+        run(model, settings, batches, loss)
+    assert [bool(step.is_finite) for step in seen] == [True, True, False, False, False]
+    assert torch.equal(flat(model), flat(good))
+    with pytest.raises(NonFiniteLoss, match="step 2: the loss is nan over 20 targets"):
+        check(seen)
+
+
+def test_the_next_batch_is_fetched_while_one_is_in_use():
+    asked: list[int] = []
+    fetched = threading.Event()
+
+    def batches(index: int) -> Batch:
+        asked.append(index)
+        if index == 1:
+            fetched.set()
+        return batch_of(index)
+
+    def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        assert fetched.wait(10)
+        return next_token(model, batch)
+
+    run(tiny(), batches=batches, loss=loss)
+    assert asked == [0, 1, 2, 3, 4]
+
+
+def test_an_error_in_a_batch_reaches_the_caller():
+    def batches(index: int) -> Batch:
+        if index == 3:
+            raise ValueError("row 7 is damaged")
+        return batch_of(index)
+
+    steps = stepping(tiny(), batches=batches)
+    with pytest.raises(ValueError, match="row 7 is damaged"):
+        list(steps)
 
 
 def test_a_gradient_that_is_not_finite_stops_too():
@@ -291,7 +344,7 @@ def test_a_gradient_that_is_not_finite_stops_too():
     model = tiny()
     before = flat(model)
     with pytest.raises(NonFiniteLoss, match=r"step 0: the loss is .* norm of its gradient (inf|nan)"):
-        list(train(model, batch_of, loss, SETTINGS, device=CPU))
+        run(model, loss=loss)
     assert torch.equal(flat(model), before)
 
 
@@ -338,53 +391,6 @@ def test_bfloat16_computes_the_products_in_bfloat16_and_keeps_the_weights_in_flo
     assert set(seen) == {torch.bfloat16}
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert [s.loss.item() for s in steps] == pytest.approx([s.loss.item() for s in exact], rel=0.02)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_evaluation_restores_the_mode_and_leaves_no_gradient(training):
-    model = tiny(drop_rate=0.5).train(training)
-    one = mean_loss(model, [batch_of(0)], next_token, device=CPU)
-    two = mean_loss(model, [batch_of(0)], next_token, device=CPU)
-    assert one == two  # no dropout
-    assert model.training is training
-    assert all(parameter.grad is None for parameter in model.parameters())
-
-
-def test_evaluation_restores_the_mode_after_an_error_too():
-    model = tiny()
-    with pytest.raises(IndexError):
-        mean_loss(model, [(torch.tensor([[VOCABULARY]]), torch.tensor([[0]]))], next_token, device=CPU)
-    assert model.training
-    assert not torch.are_deterministic_algorithms_enabled()
-
-
-def test_the_mean_over_batches_of_unequal_size_is_the_mean_over_targets():
-    model = tiny()
-    with torch.no_grad():
-        model.head.weight.zero_()
-        model.head.bias.copy_(torch.log(torch.tensor([4.0, 2.0, 2.0, 1.0, 1.0, 1.0, 1.0])))
-    # Probabilities 1/3 and 1/12, whatever the input: five targets of ln 3, one of ln 12, one ignored.
-    batches = [
-        (torch.zeros(1, 5).long(), torch.tensor([[0, 0, 0, 0, 0]])),
-        (torch.zeros(1, 2).long(), torch.tensor([[3, -100]])),
-    ]
-    result = mean_loss(model, iter(batches), next_token, device=CPU)
-    assert result.count == 6
-    assert result.value == pytest.approx((5 * math.log(3) + math.log(12)) / 6, abs=1e-6)
-
-
-def test_the_mean_over_nothing_is_refused():
-    with pytest.raises(ValueError, match="no target"):
-        mean_loss(tiny(), [], next_token, device=CPU)
-
-
-def test_the_mean_loss_is_a_number_in_nats_and_its_count():
-    model = tiny()
-    with torch.no_grad():
-        model.head.weight.zero_()
-        model.head.bias.zero_()
-    result = mean_loss(model, [batch_of(0)], next_token, device=CPU)
-    assert result == MeanLoss(pytest.approx(math.log(VOCABULARY), abs=1e-6), 20)
 
 
 def test_evaluation_follows_step_0_every_nth_and_the_last():

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Muon
 
-from components.training.optimizer import OptimizerSettings, make, set_learning_rates
+from components.training.optimizer import OptimizerSettings, make, set_learning_rates, step
 
 ADAMW = OptimizerSettings(
     name="adamw",
@@ -43,6 +43,15 @@ def give_gradients(model: nn.Module) -> None:
     generator = torch.Generator().manual_seed(1)
     for parameter in model.parameters():
         parameter.grad = torch.randn(parameter.shape, generator=generator)
+
+
+def str_of_bits(state: object) -> str:
+    """Return text that differs where a bit of a tensor does, minus zero and zero included."""
+    if isinstance(state, torch.Tensor):
+        return state.detach().numpy().tobytes().hex()
+    if isinstance(state, dict):
+        return str({key: str_of_bits(value) for key, value in state.items()})
+    return str([str_of_bits(value) for value in state]) if isinstance(state, list) else str(state)
 
 
 def test_one_adamw_step_is_the_formula_of_the_paper():
@@ -164,6 +173,79 @@ def test_saved_state_goes_on_bit_for_bit(settings):
             optimizer.step()
     for mine, other in zip(model.parameters(), twin.parameters(), strict=True):
         assert torch.equal(mine, other)
+
+
+class Wide(nn.Module):
+    """Two blocks with a tall, a wide and a square matrix each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        shapes = ((8, 24), (8, 8), (32, 8))
+        self.blocks = nn.ModuleList(nn.ModuleList(nn.Linear(*shape, bias=False) for shape in shapes) for _ in range(2))
+
+
+def test_muon_is_torchs_bit_for_bit():
+    torch.manual_seed(0)
+    ours, theirs = Wide(), Wide()
+    theirs.load_state_dict(ours.state_dict())
+    (our_muon,) = make(ours, MUON)
+    their_muon = Muon(theirs.parameters(), lr=0.01, weight_decay=0.1, momentum=0.95, adjust_lr_fn="match_rms_adamw")
+    for _ in range(5):
+        for model, muon in ((ours, our_muon), (theirs, their_muon)):
+            give_gradients(model)
+            muon.step()
+    for mine, yours in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(mine, yours)
+        assert torch.equal(our_muon.state[mine]["momentum_buffer"], their_muon.state[yours]["momentum_buffer"])
+
+
+@pytest.mark.parametrize("poison", [math.nan, math.inf, 1.0])
+@pytest.mark.parametrize("settings", [ADAMW, MUON])
+def test_a_cancelled_update_leaves_weights_and_state_bit_for_bit(settings, poison):
+    torch.manual_seed(0)
+    model = Blocks()
+    optimizers = make(model, settings)
+    give_gradients(model)
+    step(optimizers, torch.tensor(True))
+    before = copy.deepcopy([model.state_dict(), *(optimizer.state_dict() for optimizer in optimizers)])
+    for parameter in model.parameters():
+        parameter.grad.view(-1)[0] = poison
+    step(optimizers, torch.tensor(False))
+    after = [model.state_dict(), *(optimizer.state_dict() for optimizer in optimizers)]
+    assert str_of_bits(after) == str_of_bits(before)
+    give_gradients(model)
+    step(optimizers, torch.tensor(True))
+    assert str_of_bits([model.state_dict()]) != str_of_bits(before[:1])
+
+
+@pytest.mark.parametrize("settings", [ADAMW, MUON])
+def test_a_cancelled_first_update_makes_no_difference_to_the_next(settings):
+    torch.manual_seed(0)
+    model, twin = Blocks(), Blocks()
+    twin.load_state_dict(model.state_dict())
+    optimizers, others = make(model, settings), make(twin, settings)
+    for parameter in twin.parameters():
+        parameter.grad = torch.full_like(parameter, math.nan)
+    step(others, torch.tensor(False))
+    for each, its in ((model, optimizers), (twin, others)):
+        give_gradients(each)
+        step(its, torch.tensor(True))
+    assert str_of_bits(twin.state_dict()) == str_of_bits(model.state_dict())
+
+
+@pytest.mark.parametrize("settings", [ADAMW, MUON])
+def test_an_update_that_is_not_cancelled_is_the_plain_one(settings):
+    torch.manual_seed(0)
+    model, twin = Blocks(), Blocks()
+    twin.load_state_dict(model.state_dict())
+    optimizers, others = make(model, settings), make(twin, settings)
+    for _ in range(3):
+        give_gradients(model)
+        give_gradients(twin)
+        step(optimizers, torch.tensor(True))
+        for other in others:
+            other.step()
+    assert str_of_bits(twin.state_dict()) == str_of_bits(model.state_dict())
 
 
 def test_a_model_with_nothing_to_train_is_refused():

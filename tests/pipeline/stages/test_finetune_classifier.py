@@ -10,7 +10,7 @@ from components.gpt import checkpoint, classifier
 from components.gpt.model import GPT, GPTConfig
 from components.tasks.classification import Labelled
 from components.tasks.files import read_records
-from pipeline import findings, paths
+from pipeline import paths, tracking
 
 
 def numbers():
@@ -48,7 +48,7 @@ def test_the_confusion_matrix_is_a_picture(project):
 def test_the_model_knows_its_labels_and_the_curve_every_step(project):
     model = classifier.load(paths.CLASSIFIER)
     assert (model.labels, model.reads) == (("class or module", "function"), "last_token")
-    assert [row["step"] for row in findings.curve("finetune_classifier")] == [0, 1, 2]
+    assert [row["step"] for row in tracking.read_curve("finetune_classifier")] == [0, 1, 2]
     assert numbers()["weights_sha256"] == checkpoint.sha256(paths.CLASSIFIER)
 
 

@@ -10,7 +10,7 @@ import torch
 from components.gpt import checkpoint
 from components.gpt.model import GPT, GPTConfig
 from components.gpt.weights import write_published
-from pipeline import findings, fitting, paths
+from pipeline import fitting, paths, tracking
 
 SHAPE = {"vocab_size": 300, "context_length": 64, "emb_dim": 8, "n_heads": 2, "n_layers": 1, "drop_rate": 0.0}
 
@@ -27,7 +27,7 @@ def numbers():
 def test_the_model_fits_the_windows_and_the_curve_tells_every_step(project):
     config = checkpoint.load(paths.BASE).config
     assert (config.vocab_size, config.context_length, config.emb_dim, config.n_layers) == (300, 64, 16, 2)
-    curve = findings.curve("pretrain")
+    curve = tracking.read_curve("pretrain")
     assert [row["step"] for row in curve] == [0, 1, 2]
     assert ["validation_loss" in row for row in curve] == [True, False, True]
     found = numbers()
@@ -53,7 +53,7 @@ def test_published_weights_and_no_step_are_a_load(run):
     ids = torch.arange(10).view(1, 10)
     assert torch.equal(base.eval()(ids), model().eval()(ids))
     assert numbers() == fitting.facts([], paths.BASE)
-    assert findings.curve("pretrain") == []
+    assert tracking.read_curve("pretrain") == []
     assert paths.curve("pretrain").read_text().startswith("step")  # dvc.yaml wants the file
 
 

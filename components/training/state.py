@@ -1,0 +1,157 @@
+"""A training that can be killed at any moment: all that a run needs to go on, in a folder for each step kept.
+
+    step-000000120/model.safetensors       the weights
+                   optimizer.safetensors   what the optimizers remember, `<optimizer>.<parameter>.<name>`
+                   state.json              steps made, their rows, the fingerprint, the files' hashes
+
+Schedule, batches and dropout are functions of the step's number and the seed, so that nothing of them has to be kept.
+Nothing in the folder runs when it is read.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+KEPT = 2
+"""States kept: the newest, and the one before it, should the newest be damaged."""
+
+_STATE = "state.json"
+_MODEL, _OPTIMIZER = "model.safetensors", "optimizer.safetensors"
+_NAME = "step-{:09d}"
+
+Row = dict[str, float]
+
+
+class Damaged(ValueError):
+    """A state that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """Where a training goes on."""
+
+    rows: list[Row]
+    """One for each step made, as they were handed to `save`; their number is the step that comes next."""
+    skipped: tuple[str, ...]
+    """Why each newer state could not be used."""
+
+
+def save(
+    folder: Path, model: nn.Module, optimizers: Sequence[Optimizer], rows: Sequence[Row], fingerprint: str
+) -> Path:
+    """Write the state after `len(rows)` steps into a folder of its own in `folder`, and return that.
+
+    It appears whole or not at all: written beside, synced, renamed. Of the older ones the newest `KEPT` - 1 stay.
+    `fingerprint` stands for data and settings: `restore` takes only a state with the same.
+
+    Raises OSError if the disk takes no more; the earlier states are then as they were.
+    """
+    final = folder / _NAME.format(len(rows))
+    partial = folder / f".{final.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        files = {_MODEL: model.state_dict(), _OPTIMIZER: _tensors(optimizers)}
+        for name, tensors in files.items():
+            plain = {key: tensor.detach().contiguous() for key, tensor in tensors.items()}
+            safetensors.torch.save_file(plain, partial / name)
+        hashes = {name: _sha256(partial / name) for name in files}
+        content = {"fingerprint": fingerprint, "sha256": hashes, "rows": list(rows)}
+        (partial / _STATE).write_text(json.dumps(content), encoding="utf-8")
+        for path in (*partial.iterdir(), partial):
+            _sync(path)
+        shutil.rmtree(final, ignore_errors=True)
+        partial.rename(final)
+        _sync(folder)
+    except safetensors.SafetensorError as error:  # safetensors' own word for a full disk
+        raise OSError(f"{partial}: cannot be written: {error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    for older in _states(folder)[KEPT:]:
+        shutil.rmtree(older)
+    return final
+
+
+def restore(folder: Path, model: nn.Module, optimizers: Sequence[Optimizer], fingerprint: str) -> Restored:
+    """Give model and optimizers the newest state in `folder` that is whole and of the same fingerprint.
+
+    Without one they stay as they are, and there are no rows. The model keeps its device.
+    """
+    skipped: list[str] = []
+    for state in _states(folder):
+        try:
+            rows = _read(state, model, optimizers, fingerprint)
+        except Damaged as error:
+            skipped.append(f"{state}: {error}")
+        else:
+            return Restored(rows, tuple(skipped))
+    return Restored([], tuple(skipped))
+
+
+def _states(folder: Path) -> list[Path]:
+    """Return the states in a folder, the newest first."""
+    return sorted(folder.glob("step-*"), reverse=True)
+
+
+def _read(state: Path, model: nn.Module, optimizers: Sequence[Optimizer], fingerprint: str) -> list[Row]:
+    try:
+        content: dict[str, Any] = json.loads((state / _STATE).read_text(encoding="utf-8"))
+        theirs, hashes, rows = content["fingerprint"], content["sha256"], content["rows"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Damaged(f"{_STATE} cannot be read ({type(error).__name__})") from error
+    if theirs != fingerprint:
+        raise Damaged(f"of other data or settings ({theirs}, expected {fingerprint})")
+    files = {}
+    for name in (_MODEL, _OPTIMIZER):
+        path = state / name
+        if not path.is_file() or _sha256(path) != hashes.get(name):
+            raise Damaged(f"{name} is not what was written")
+        files[name] = safetensors.torch.load_file(path, backend="pread")
+    model.load_state_dict(files[_MODEL])
+    _remember(optimizers, files[_OPTIMIZER])
+    found: list[Row] = rows
+    return found
+
+
+def _tensors(optimizers: Sequence[Optimizer]) -> dict[str, Tensor]:
+    """Return what the optimizers remember; their settings are not part of it: they come from the schedule."""
+    return {
+        f"{place}.{parameter}.{name}": tensor
+        for place, optimizer in enumerate(optimizers)
+        for parameter, remembered in optimizer.state_dict()["state"].items()
+        for name, tensor in remembered.items()
+    }
+
+
+def _remember(optimizers: Sequence[Optimizer], tensors: dict[str, Tensor]) -> None:
+    for place, optimizer in enumerate(optimizers):
+        remembered: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in tensors.items():
+            of, parameter, name = key.split(".", 2)
+            if int(of) == place:
+                remembered.setdefault(int(parameter), {})[name] = tensor
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": remembered})
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold a file, or the names in a folder, before anything that comes after."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,21 @@
+"""The three trainings, killed at a dozen seeded moments; `make soak` takes two hundred of each."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_a_training_that_was_killed_ends_with_the_same_bytes_as_one_that_was_not(project, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    command = [sys.executable, "-m", "benchmarks.soak", "--moments", "4"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    header, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()]
+    assert [row[0] for row in rows] == ["pretrain", "finetune_classifier", "finetune_instructions"]
+    for row in rows:
+        numbers = dict(zip(header[1:], map(int, row[1:]), strict=True))
+        assert numbers["with other bytes"] == 0
+        assert numbers["brought to the end"] > 0
+        assert sum(count for name, count in numbers.items() if name.startswith("killed")) == 4

@@ -1,0 +1,51 @@
+import logging
+import threading
+
+import pytest
+
+from pipeline.heartbeat import heartbeat
+
+
+@pytest.fixture
+def spoken(caplog):
+    """The words logged, and an event that is set by the first warning."""
+    caplog.set_level(logging.INFO, logger="pipeline")
+    return caplog
+
+
+class Warned(logging.Handler):
+    """Knows when a warning has come."""
+
+    def __init__(self):
+        super().__init__(logging.WARNING)
+        self.event = threading.Event()
+
+    def emit(self, record):
+        self.event.set()
+
+
+def test_signs_of_life_are_logged_now_and_then(spoken):
+    with heartbeat(speak_every_s=0) as beat:
+        beat("step 1 of 2")
+    with heartbeat(speak_every_s=3600) as beat:
+        beat("step 2 of 2")
+    assert [record.getMessage() for record in spoken.records] == ["step 1 of 2"]
+
+
+def test_silence_is_warned_of_with_the_last_words(spoken):
+    warned = Warned()
+    log = logging.getLogger("pipeline.heartbeat")
+    log.addHandler(warned)
+    try:
+        with heartbeat(speak_every_s=3600, quiet_s=0.05) as beat:
+            beat("step 7 of 9")
+            assert warned.event.wait(20)
+    finally:
+        log.removeHandler(warned)
+    assert spoken.records[0].getMessage() == "no sign of life for 0.05 s, after: step 7 of 9; is it stuck?"
+
+
+def test_the_watcher_ends_with_the_block():
+    with heartbeat():
+        assert "heartbeat" in [thread.name for thread in threading.enumerate()]
+    assert "heartbeat" not in [thread.name for thread in threading.enumerate()]
