@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 import httpx
 from prefect import flow, get_client, tags, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound
@@ -192,7 +193,10 @@ def _bury() -> None:
             client.create_concurrency_limit(GPU, 1)
         else:
             if len(dead) == len(runs):
-                client.reset_concurrency_limit_by_tag(GPU)
+                client.reset_concurrency_limit_by_tag(
+                    GPU
+                )  # ends leases; a slot whose server died with it has none left
+                client.update_global_concurrency_limit(f"tag:{GPU}", GlobalConcurrencyLimitUpdate(active_slots=0))
 
 
 def _is_dead(run_tags: Collection[str]) -> bool:

@@ -1,6 +1,9 @@
 import errno
 import json
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -146,6 +149,36 @@ def test_a_server_is_up_for_a_block_and_leaves_nothing_running(prefect_home, pro
     assert not (prefect_home / "server.json").exists()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+KILLED = """
+import os, signal
+from pipeline import machine
+machine.prepare()
+from pipeline.orchestration import connected, gpu, stage
+
+@gpu
+def train():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+@stage
+def pretrain():
+    train()
+
+with connected():
+    pretrain()
+"""
+
+
+def test_a_slot_that_a_killed_process_held_is_free_at_the_next_start(prefect_home, project, monkeypatch):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with orchestration.server():
+        assert subprocess.run([sys.executable, "-c", KILLED], check=False).returncode == -signal.SIGKILL
+        with get_client(sync_client=True) as client:
+            assert client.read_global_concurrency_limit_by_name("tag:gpu").active_slots == 1
+    with orchestration.server(), get_client(sync_client=True) as client:
+        assert client.read_global_concurrency_limit_by_name("tag:gpu").active_slots == 0
+        assert "Crashed" in [run.state.name for run in client.read_flow_runs()]
 
 
 def test_a_server_that_does_not_come_up_is_told(prefect_home, project, monkeypatch):
