@@ -22,7 +22,7 @@ def test_every_models_score_is_a_percentage_with_its_interval(blocks):
     assert (drawn.title, drawn.unit) == ("Scores by exact match", "%")
     assert drawn.rows[0] == Dot("tuned", Estimate(75.0, 25.0, 100.0))
     assert drawn.rows[1] == Dot("untuned", Estimate(0.0, 0.0, 0.0))
-    assert drawn.note == "95 % bootstrap intervals over 4 questions."
+    assert drawn.note == "95 % bootstrap intervals over 4 questions, those of one group drawn together."
 
 
 def test_each_difference_says_plainly_whether_it_excludes_zero(blocks):
@@ -68,7 +68,7 @@ def test_a_judging_model_shows_how_many_verdicts_could_be_read(judged):
     assert drawn.unit == "points"
     assert [row.label for row in drawn.rows] == ["tuned", "untuned"]
     assert drawn.note == (
-        "95 % bootstrap intervals over 4 questions. Verdicts that could be read: "
+        "95 % bootstrap intervals over 4 questions, those of one group drawn together. Verdicts that could be read: "
         "tuned 3 of 4, untuned 3 of 4, untuned (shown examples) 0 of 4."
     )
     assert differences.rows == (("untuned", 60.0, 5.0, Estimate(55.0, 40.0, 70.0), "excludes zero, better"),)

@@ -48,7 +48,7 @@ def test_the_headline_holds_each_number_beside_what_it_must_beat(found):
         "By exact match, on 4 held-out questions, the tuned model is better than untuned (the interval of the "
         "difference excludes zero). It is not told apart from untuned (shown examples), best constant and copied input "
         "(the interval of the difference does not exclude zero).\n\n"
-        "Brackets hold 95 % bootstrap intervals."
+        "Brackets hold 95 % bootstrap intervals; questions of one group (a module) are drawn together."
     )
 
 
