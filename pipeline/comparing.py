@@ -110,7 +110,8 @@ def _standings(standings: Sequence[Standing], confidence: float) -> Block:
     dots = tuple(Dot(readable(each.model), estimate(each.mean, factor)) for each in standings if each.mean)
     if not dots:
         return Text(f"No verdict of {judge} could be read: {coverage}.")
-    note = f"{percent(confidence)} bootstrap intervals over {standings[0].answers:,} questions, those of one group drawn together."
+    count = standings[0].answers
+    note = f"{percent(confidence)} bootstrap intervals over {count:,} questions, those of one group drawn together."
     if unit == VERDICTS:
         note += f" Verdicts that could be read: {coverage}."
     return Intervals(f"Scores by {spoken(judge)}", shown, dots, 1, note=note)

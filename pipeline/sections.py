@@ -88,7 +88,8 @@ def headline(found: Findings) -> Section:
         value = estimate(tuned.mean, factor) if tuned.mean else None
         figures.append(Figure(f"Assistant, {spoken(judge)}", value, unit, 1, note))
     said = [comparing.conclusion(found, judge) for judge in found.judges]
-    interval = f"Brackets hold {percent(found.confidence)} bootstrap intervals; questions of one group (a module) are drawn together."
+    interval = f"Brackets hold {percent(found.confidence)} bootstrap intervals; "
+    interval += "questions of one group (a module) are drawn together."
     return Section("Headline figures", (Headline(tuple(figures)), Text("\n\n".join([*said, interval]))))
 
 
