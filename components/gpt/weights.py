@@ -3,15 +3,21 @@
 Source: huggingface.co/openai-community/gpt2 (names; matrices lie as (in, out)); transformers, modeling_gpt2.py.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import safetensors
+import safetensors.torch
 import torch
 from torch import Tensor
 
 from components.gpt.checkpoint import CONFIG_FILE, WEIGHTS_FILE, check, read_config, read_tensors, write_folder
 from components.gpt.model import GPT, GPTConfig
+
+INDEX_FILE = "model.safetensors.index.json"
+"""What transformers writes beside weights that it splits into several files: the file of each tensor."""
 
 _SHAPE = {
     "vocab_size": "vocab_size",
@@ -52,9 +58,9 @@ _IN_BLOCK = {
 def load_published(directory: Path | str, config: GPTConfig | None = None) -> GPT:
     """Return the GPT-2 in `directory`: config.json and model.safetensors, as published or as transformers saves them.
 
-    That is, with or without the `transformer.` prefix, the causal masks, and a copy of the tied output matrix. Weights
-    become float32; drop_rate is 0, whatever the file says. `config` (one of PUBLISHED) is the shape of a folder that
-    holds the weights alone.
+    That is, with or without the `transformer.` prefix, the causal masks, and a copy of the tied output matrix; in one
+    file or in several. Weights become float32; drop_rate is 0, whatever the file says. `config` (one of PUBLISHED) is
+    the shape of a folder that holds the weights alone.
 
     Raises ValueError, one line, for another architecture, a missing or unknown tensor, another shape, a truncated file.
     """
@@ -63,7 +69,7 @@ def load_published(directory: Path | str, config: GPTConfig | None = None) -> GP
         config = _our_config(read_config(folder), folder / CONFIG_FILE)
     with torch.device("meta"):
         model = GPT(config)
-    tensors = _without_extras(read_tensors(folder), config, folder / WEIGHTS_FILE)
+    tensors = _without_extras(_read_files(folder), config, folder / WEIGHTS_FILE)
     check(tensors, _as_published(model.state_dict()), folder / WEIGHTS_FILE)
     names = {ours: _their_name(ours) for ours in model.state_dict()}
     # Taken out one by one, so that two copies of the model are never in memory.
@@ -76,12 +82,20 @@ def write_published(model: GPT, directory: Path | str) -> None:
     """Write `model` as GPT-2 is published, for every program that reads that: the inverse of `load_published`.
 
     A model without biases of queries, keys and values gets zeros for them; an untied output matrix is `lm_head.weight`.
+    The last id ends a text, as in GPT-2's vocabulary.
 
     Raises OSError if the disk takes no more.
     """
-    config = {theirs: getattr(model.config, ours) for ours, theirs in _SHAPE.items()}
-    tied = {"architectures": ["GPT2LMHeadModel"], "tie_word_embeddings": model.config.tie_weights}
-    write_folder(Path(directory), {**_ARCHITECTURE, **config, **tied}, _as_published(model.state_dict()))
+    shape = {theirs: getattr(model.config, ours) for ours, theirs in _SHAPE.items()}
+    config = {
+        "architectures": ["GPT2LMHeadModel"],
+        **_ARCHITECTURE,
+        **shape,
+        **dict.fromkeys(("embd_pdrop", "attn_pdrop", "resid_pdrop"), model.config.drop_rate),
+        **dict.fromkeys(("bos_token_id", "eos_token_id"), model.config.vocab_size - 1),
+        "tie_word_embeddings": model.config.tie_weights,
+    }
+    write_folder(Path(directory), config, _as_published(model.state_dict()))
 
 
 def _as_published(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -111,6 +125,29 @@ def _their_name(ours: str) -> str:
 def _turned(theirs: str, weight: Tensor) -> Tensor:
     """Return a block's matrix transposed, all else as it is: GPT-2 keeps (in, out), we keep (out, in)."""
     return weight.t() if theirs.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight")) else weight
+
+
+def _read_files(folder: Path) -> dict[str, Tensor]:
+    """Return every tensor of a folder whose weights are in one file, or in several that an index names.
+
+    Raises ValueError if a file is missing, truncated or something else.
+    """
+    if (folder / WEIGHTS_FILE).is_file() or not (folder / INDEX_FILE).is_file():
+        return read_tensors(folder)
+    try:
+        weight_map = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))["weight_map"]
+        names = sorted({str(name) for name in weight_map.values()})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{folder / INDEX_FILE}: expected JSON with a weight_map, tensor to file: {error!r}"
+        ) from error
+    tensors: dict[str, Tensor] = {}
+    for name in names:
+        try:
+            tensors |= safetensors.torch.load_file(folder / name, backend="pread")
+        except (OSError, safetensors.SafetensorError) as error:
+            raise ValueError(f"{folder / name}: named in {INDEX_FILE}, but cannot be read: {error}") from error
+    return tensors
 
 
 def _without_extras(tensors: Mapping[str, Tensor], config: GPTConfig, source: Path) -> dict[str, Tensor]:

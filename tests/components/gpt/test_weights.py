@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from components.gpt.model import PUBLISHED
+from components.gpt import weights
+from components.gpt.model import GPT, PUBLISHED
 from components.gpt.weights import load_published, write_published
 
 SMALL = {"vocab_size": 61, "n_positions": 20, "n_embd": 12, "n_head": 3, "n_layer": 2}
@@ -53,21 +54,45 @@ def change(folder: Path, edit) -> None:
     save_file(tensors, folder / "model.safetensors")
 
 
+def their_shape(size: str) -> dict[str, int]:
+    ours = PUBLISHED[size]
+    return {"n_embd": ours.emb_dim, "n_head": ours.n_heads, "n_layer": ours.n_layers}
+
+
 @pytest.mark.parametrize("size", PUBLISHED)
-def test_logits_equal_transformers_at_each_published_depth_and_number_of_heads(size, tmp_path):
-    shape = {"n_head": PUBLISHED[size].n_heads, "n_layer": PUBLISHED[size].n_layers}
-    theirs = reference(**shape, n_embd=4 * shape["n_head"])
-    assert largest_difference(load_published(publish(theirs, tmp_path / "gpt2")), theirs) < 1e-4
+def test_names_and_shapes_are_those_of_transformers_for_each_published_size(size):
+    with torch.device("meta"):
+        theirs = GPT2LMHeadModel(GPT2Config(**their_shape(size))).transformer.state_dict()
+        ours = weights._as_published(GPT(PUBLISHED[size]).state_dict())
+    assert {name: tensor.shape for name, tensor in ours.items()} == {name: t.shape for name, t in theirs.items()}
 
 
-def test_the_124m_shape_gives_the_logits_of_transformers():
+@pytest.mark.parametrize("cut", ["all layers, 4 wide a head", "full width, two layers"])
+@pytest.mark.parametrize("size", PUBLISHED)
+def test_each_published_size_comes_from_transformers_and_goes_back_with_equal_logits(size, cut):
+    shape = their_shape(size)
+    shape |= {"n_layer": 2} if cut == "full width, two layers" else {"n_embd": 4 * shape["n_head"]}
+    theirs = reference(**shape)
+    with TemporaryDirectory() as folder:  # pytest keeps what is in tmp_path
+        theirs.save_pretrained(f"{folder}/theirs")
+        ours = load_published(f"{folder}/theirs")
+        write_published(ours, f"{folder}/ours")
+        back = GPT2LMHeadModel.from_pretrained(f"{folder}/ours").eval()
+    assert largest_difference(ours, theirs) < 1e-4
+    assert largest_difference(ours, back) < 1e-4
+
+
+def test_the_124m_comes_from_transformers_and_goes_back_with_equal_logits():
     torch.manual_seed(0)
     theirs = GPT2LMHeadModel(GPT2Config()).eval()  # transformers' defaults are the 124M
-    with TemporaryDirectory() as folder:  # pytest keeps what is in tmp_path: half a gigabyte a run
-        ours = load_published(publish(theirs, Path(folder) / "gpt2"))
+    with TemporaryDirectory() as folder:  # half a gigabyte each
+        ours = load_published(publish(theirs, Path(folder) / "theirs"))
+        write_published(ours, f"{folder}/ours")
+        back = GPT2LMHeadModel.from_pretrained(f"{folder}/ours").eval()
     assert ours.config == PUBLISHED["gpt2-124M"]
     assert ours.n_parameters == 124_439_808
     assert largest_difference(ours, theirs) < 1e-4
+    assert largest_difference(ours, back) < 1e-4
 
 
 @pytest.mark.parametrize("prefix", ["", "transformer."])
@@ -79,10 +104,33 @@ def test_prefix_masks_and_a_copy_of_the_tied_matrix_may_be_there_or_not(prefix, 
     assert largest_difference(ours, theirs) < 1e-5
 
 
-def test_what_transformers_saves_is_loaded(tmp_path):
-    theirs = reference()
-    theirs.save_pretrained(tmp_path)
-    assert largest_difference(load_published(tmp_path), theirs) < 1e-5
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("files", [1, 10])
+def test_what_transformers_saves_is_loaded_from_one_file_or_several(tied, files, tmp_path):
+    theirs = reference(tie_word_embeddings=tied)
+    theirs.save_pretrained(tmp_path, max_shard_size="5KB" if files > 1 else "5GB")
+    assert (len(list(tmp_path.glob("*.safetensors"))) > 1) == (files > 1)
+    ours = load_published(tmp_path)
+    assert ours.config.tie_weights == tied
+    assert largest_difference(ours, theirs) < 1e-5
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-100])])
+def test_a_missing_or_truncated_file_of_several_is_named(damage, tmp_path):
+    reference().save_pretrained(tmp_path, max_shard_size="5KB")
+    first = min(tmp_path.glob("*.safetensors"))
+    damage(first)
+    with pytest.raises(ValueError, match=rf"{first.name}: named in model\.safetensors\.index\.json, but cannot be "):
+        load_published(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"weight_map": 5}', '{"weight_map": ["a"]}'])
+def test_an_index_that_names_no_files_is_refused(text, tmp_path):
+    reference().save_pretrained(tmp_path, max_shard_size="5KB")
+    (tmp_path / "model.safetensors.index.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"index\.json: expected JSON with a weight_map") as error:
+        load_published(tmp_path)
+    assert "\n" not in str(error.value)
 
 
 def test_an_untied_output_matrix_is_loaded(tmp_path):
@@ -105,6 +153,13 @@ def test_what_is_written_transformers_reads_and_so_do_we(tiny, tie_weights, qkv_
     assert largest_difference(model, GPT2LMHeadModel.from_pretrained(tmp_path).eval()) < 1e-4
     ids = torch.randint(29, (2, 12))
     assert torch.equal(load_published(tmp_path).eval()(ids), model(ids))
+
+
+def test_the_written_config_has_the_dropout_and_the_last_id_as_end_of_text(tiny, tmp_path):
+    write_published(tiny(drop_rate=0.25), tmp_path)
+    config = GPT2Config.from_pretrained(tmp_path)
+    assert (config.embd_pdrop, config.attn_pdrop, config.resid_pdrop) == (0.25, 0.25, 0.25)
+    assert (config.bos_token_id, config.eos_token_id) == (28, 28)
 
 
 def test_written_names_and_layouts_are_the_published_ones(tiny, tmp_path):
