@@ -2,7 +2,7 @@
 
 from components.gpt.checkpoint import load, save
 from components.gpt.classifier import Classifier
-from components.gpt.generate import complete, generate
+from components.gpt.generate import complete, generate, stream
 from components.gpt.model import GPT, PUBLISHED, GPTConfig
 from components.gpt.weights import load_published, write_published
 
@@ -16,5 +16,6 @@ __all__ = [
     "load",
     "load_published",
     "save",
+    "stream",
     "write_published",
 ]

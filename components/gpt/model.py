@@ -13,6 +13,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from components.gpt.attention import attend
+from components.gpt.cache import Cache, LayerCache
+
 
 @dataclass(frozen=True)
 class GPTConfig:
@@ -66,36 +69,6 @@ PUBLISHED: dict[str, GPTConfig] = {
 """Every published GPT-2 size. Source: the config.json of huggingface.co/openai-community/gpt2, -medium, -large, -xl."""
 
 
-class LayerCache:
-    """The keys and values one block has seen, so that a further token costs the work of one token.
-
-    Holds at most `capacity` tokens. Filled by a prompt at first, then by one token at a time.
-    """
-
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.count = 0
-        self._keys = self._values = torch.empty(0)
-
-    def append(
-        self, keys: Float[Tensor, "batch head token size"], values: Float[Tensor, "batch head token size"]
-    ) -> tuple[Float[Tensor, "batch head seen size"], Float[Tensor, "batch head seen size"]]:
-        """Return the keys and values of every token so far, these included."""
-        batch, heads, tokens, size = keys.shape
-        assert self.count == 0 or tokens == 1, "attention masks nothing between new tokens and cached ones"
-        if self.count == 0:
-            self._keys = keys.new_empty(batch, heads, self.capacity, size)
-            self._values = torch.empty_like(self._keys)
-        start, self.count = self.count, self.count + tokens
-        self._keys[:, :, start : self.count] = keys
-        self._values[:, :, start : self.count] = values
-        return self._keys[:, :, : self.count], self._values[:, :, : self.count]
-
-
-Cache = list[LayerCache]
-"""One LayerCache a block; made by `GPT.cache`."""
-
-
 class Attention(nn.Module):
     """Causal self-attention: each token looks at itself and at the ones before it."""
 
@@ -112,15 +85,10 @@ class Attention(nn.Module):
         """Return for each token a mixture of the values it looks at."""
         qkv = self.qkv(x).unflatten(-1, (3, self.n_heads, -1))  # (batch, token, 3, heads, emb_dim / heads)
         queries, keys, values = qkv.permute(2, 0, 3, 1, 4)  # each (batch, heads, token, emb_dim / heads)
+        mask = None
         if cache is not None:
-            keys, values = cache.append(keys, values)
-        mixed = F.scaled_dot_product_attention(
-            queries,
-            keys,
-            values,
-            dropout_p=self.drop_rate if self.training else 0.0,
-            is_causal=queries.shape[2] > 1,  # a single new token may look at all that is cached
-        )
+            keys, values, mask = cache.append(keys, values)
+        mixed = attend(queries, keys, values, mask=mask, drop_rate=self.drop_rate if self.training else 0.0)
         out: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))  # (batch, token, emb_dim)
         return out
 
@@ -135,8 +103,17 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch token emb_dim"]) -> Float[Tensor, "batch token emb_dim"]:
         """Return the changed vectors."""
-        out: Tensor = self.down(F.gelu(self.up(x), approximate="tanh"))  # GPT-2 was trained with the tanh form
+        out: Tensor = self.down(_gelu(self.up(x)))
         return out
+
+
+def _gelu(x: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """Return GELU in its tanh form, with which GPT-2 was trained."""
+    if not (torch.compiler.is_compiling() and x.device.type == "cpu"):
+        return F.gelu(x, approximate="tanh")
+    # (1 + tanh(u)) / 2 = sigmoid(2 u): on a CPU the compiler's tanh takes twice as long as its sigmoid.
+    exact = x.float()
+    return (exact * torch.sigmoid(math.sqrt(8 / math.pi) * (exact + 0.044715 * exact**3))).to(x.dtype)
 
 
 class Block(nn.Module):
@@ -178,14 +155,14 @@ class Body(nn.Module):
 
         Raises ValueError for more tokens than context_length.
         """
-        start = cache[0].count if cache else 0
+        start = cache.count if cache else 0
         end = start + ids.shape[1]
         if end > self.config.context_length:
             raise ValueError(f"ids are {end} tokens long; the model reads at most {self.config.context_length}")
-        positions = torch.arange(start, end, device=ids.device)
+        positions = cache.positions[:, start:end] if cache else torch.arange(start, end, device=ids.device)
         x: Tensor = self.dropout(self.token_embedding(ids) + self.position_embedding(positions))
         for layer, block in enumerate(self.blocks):
-            x = block(x, cache[layer] if cache else None)
+            x = block(x, cache.layers[layer] if cache else None)
         out: Tensor = self.final_norm(x)
         return out
 
@@ -225,11 +202,21 @@ class GPT(nn.Module):
 
     def logits(self, hidden: Float[Tensor, "*any emb_dim"]) -> Float[Tensor, "*any vocab"]:
         """Return the logits of the next token from `hidden` vectors."""
-        return F.linear(hidden, self.body.token_embedding.weight if self.head is None else self.head.weight)
+        return F.linear(hidden, self.output_weight)
 
-    def cache(self, capacity: int) -> Cache:
-        """Return an empty cache for at most `capacity` tokens."""
-        return [LayerCache(capacity) for _ in self.body.blocks]
+    def cache(self, capacity: int, lengths: Int64[Tensor, " batch"] | None = None) -> Cache:
+        """Return an empty cache for at most `capacity` tokens a row.
+
+        `lengths` are those of the prompts that come first, padded on the right to the longest; None: all equal.
+        """
+        if lengths is None:
+            lengths = torch.zeros(1, dtype=torch.int64, device=self.body.token_embedding.weight.device)
+        return Cache(len(self.body.blocks), capacity, lengths)
+
+    @property
+    def output_weight(self) -> Float[Tensor, "vocab emb_dim"]:
+        """The matrix that makes logits: the head's, or the token embedding where they are tied."""
+        return self.body.token_embedding.weight if self.head is None else self.head.weight
 
     @property
     def n_parameters(self) -> int:

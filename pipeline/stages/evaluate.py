@@ -33,6 +33,8 @@ class EvaluateSettings:
     """Temperature of the drawn samples, above 0."""
     top_k: int | None
     """Drawn samples choose among so many most likely tokens; null among all."""
+    top_p: float | None
+    """Drawn samples choose among the likeliest tokens that together have this share; null among all."""
     seed: int
     """Seed of the drawn samples."""
 
@@ -42,6 +44,8 @@ class EvaluateSettings:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"{name} is {value}; expected {least} or more")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {self.top_p}; expected a share above 0 up to 1")
         if not self.temperature > 0:
             raise ValueError(f"temperature is {self.temperature}; expected a number above 0 (greedy comes by itself)")
 
@@ -68,20 +72,20 @@ def sample(settings: EvaluateSettings) -> None:
     device = machine.device()
     model, tokenizer = checkpoint.load(paths.BASE).to(device).eval(), Tokenizer.load(paths.TOKENIZER)
     generator = torch.Generator(device).manual_seed(settings.seed)
-    kinds: dict[str, tuple[float, int | None]] = {
-        "greedy": (0.0, None),
-        f"temperature {settings.temperature:g}, top {settings.top_k or 'all'}": (settings.temperature, settings.top_k),
-    }
+    drawn = f"temperature {settings.temperature:g}, top {settings.top_k or 'all'}"
+    drawn += f", share {settings.top_p:g}" if settings.top_p else ""
+    kinds = {"greedy": 0.0, drawn: settings.temperature}
     samples = []
     for prompt in settings.prompts:
         ids = torch.tensor([tokenizer.encode(prompt) or [tokenizer.end_of_text]], device=device)
-        for kind, (temperature, top_k) in kinds.items():
+        for kind, temperature in kinds.items():
             written = generate(
                 model,
                 ids,
                 settings.max_new_tokens,
                 temperature=temperature,
-                top_k=top_k,
+                top_k=settings.top_k,
+                top_p=settings.top_p,
                 stop_id=tokenizer.end_of_text,
                 generator=generator,
             )

@@ -1,5 +1,6 @@
 """Let the tuned and the untuned model answer every test instruction."""
 
+import hashlib
 import json
 import logging
 from collections import defaultdict
@@ -7,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
-import torch
 
 from components.gpt import checkpoint
-from components.gpt.generate import complete
+from components.gpt.generate import PastContext, complete
 from components.gpt.model import GPT
 from components.scoring.response import Response
 from components.tasks.files import read_records, write_records
@@ -37,13 +37,19 @@ class RespondSettings:
     """0 takes the likeliest token."""
     top_k: int | None
     """Draw among so many likeliest tokens; null among all."""
+    top_p: float | None
+    """Draw among the likeliest tokens that together have this share; null among all."""
+    past_context: PastContext
+    """What happens past the tokens that the model reads at once: it reads the last ones, or the stage ends."""
     seed: int
-    """Seed of the drawing."""
+    """Seed of the drawing; each record draws by itself, from this and its id."""
     examples: int
     """Most worked examples of the same kind that the untuned model is shown in a second round; 0 for no such round."""
 
     def __post_init__(self) -> None:
         """Refuse numbers out of range."""
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {self.top_p}; expected a share above 0 up to 1")
         leasts = {"max_new_tokens": 1, "batch_size": 1, "temperature": 0, "top_k": 1, "seed": 0, "examples": 0}
         for name, least in leasts.items():
             value = getattr(self, name)
@@ -92,8 +98,10 @@ def answer(settings: RespondSettings) -> dict[str, int]:
             settings.max_new_tokens,
             temperature=settings.temperature,
             top_k=settings.top_k,
+            top_p=settings.top_p,
             stop_id=tokenizer.end_of_text,
-            generator=torch.Generator(machine.device()).manual_seed(settings.seed),
+            seeds=[seed_of(each.id, settings.seed) for each in records],
+            past_context=settings.past_context,
             batch_size=settings.batch_size,
         )
         answers = [tokenizer.decode(ids).strip() for ids in written]
@@ -106,6 +114,11 @@ def answer(settings: RespondSettings) -> dict[str, int]:
     with paths.whole(paths.RESPONSES) as folder:
         write_records(responses, folder / "responses.jsonl")
     return {"records": len(records), "responses": len(responses), "prompts_cut": too_long}
+
+
+def seed_of(id: str, seed: int) -> int:
+    """Return the seed of one record's drawing, so that its answer depends on no other record."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{id}".encode()).digest()[:7])
 
 
 def with_examples(

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from components.gpt import checkpoint
+from components.gpt.generate import generate
 from components.gpt.model import GPT, GPTConfig
 from components.tokenizer.bpe import Tokenizer
 from pipeline import paths
@@ -40,6 +41,14 @@ def test_the_text_goes_on(model, main, capsys):
     assert len(out) > len("Return\n")
 
 
+def test_what_is_printed_as_it_comes_is_the_whole_text(model, main, capsys):
+    ids = torch.tensor([Tokenizer.load(paths.TOKENIZER).encode("Return")])
+    whole = generate(checkpoint.load(paths.BASE), ids, 30, temperature=2.0, generator=torch.Generator().manual_seed(3))
+    words = ("Return", "--tokens", "30", "--temperature", "2", "--seed", "3")
+    # Bytes alone: some are no letters, and some belong to one together.
+    assert written(main, capsys, *words) == Tokenizer.load(paths.TOKENIZER).decode(whole[0].tolist()) + "\n"
+
+
 def test_the_same_words_give_the_same_text(model, main, capsys):
     words = ("Return", "--tokens", "20", "--temperature", "2", "--top-k", "50", "--seed", "1")
     assert written(main, capsys, *words) == written(main, capsys, *words)
@@ -64,7 +73,15 @@ def test_a_model_of_another_vocabulary_is_refused(model, main, capsys):
     assert capsys.readouterr().err == f"{told} its ids\n"
 
 
-@pytest.mark.parametrize("words", [["--temperature", "-1"], ["--tokens", "-1"], ["--top-k", "0", "--temperature", "1"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--temperature", "-1"],
+        ["--tokens", "-1"],
+        ["--top-k", "0", "--temperature", "1"],
+        ["--top-p", "2", "--temperature", "1"],
+    ],
+)
 def test_a_number_out_of_range_is_told_in_one_line(model, main, capsys, words):
     assert main(["generate", "Return", *words]) == 1
     (line,) = capsys.readouterr().err.splitlines()

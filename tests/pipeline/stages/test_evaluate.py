@@ -72,9 +72,12 @@ def test_a_truncated_base_model_is_one_line(failure):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"batch_size": 0}, {"max_new_tokens": 0}, {"temperature": 0.0}, {"top_k": 0}, {"seed": -1}], ids=str
+    "wrong",
+    [{"batch_size": 0}, {"max_new_tokens": 0}, {"temperature": 0.0}, {"top_k": 0}, {"top_p": 0.0}, {"seed": -1}],
+    ids=str,
 )
 def test_numbers_out_of_range_are_refused(wrong):
-    right = {"batch_size": 1, "prompts": [], "max_new_tokens": 1, "temperature": 1.0, "top_k": None, "seed": 0}
+    right = {"batch_size": 1, "prompts": [], "max_new_tokens": 1, "temperature": 1.0, "seed": 0}
+    right |= {"top_k": None, "top_p": None}
     with pytest.raises(settings.SettingsError, match=f"evaluate.*{next(iter(wrong))}"):
         settings.parse("evaluate", right | wrong, EvaluateSettings)

@@ -76,7 +76,17 @@ def test_a_truncated_assistant_is_one_line(failure):
     assert not paths.RESPONSES.exists()
 
 
-@pytest.mark.parametrize("wrong", [{"max_new_tokens": 0}, {"temperature": -0.5}, {"top_k": 0}, {"seed": -1}], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [{"max_new_tokens": 0}, {"temperature": -0.5}, {"top_k": 0}, {"top_p": 1.5}, {"seed": -1}], ids=str
+)
 def test_numbers_out_of_range_are_one_line(failure, wrong):
     name, value = next(iter(wrong.items()))
     assert f"{name} is {value}; expected" in failure("respond", wrong)
+
+
+def test_how_many_answer_side_by_side_moves_no_drawn_answer(run):
+    how = {"examples": 0, "temperature": 1.5, "top_p": 0.9}
+    run("respond", how | {"batch_size": 1})
+    alone = (paths.RESPONSES / "responses.jsonl").read_bytes()
+    run("respond", how | {"batch_size": 5})
+    assert (paths.RESPONSES / "responses.jsonl").read_bytes() == alone
