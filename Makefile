@@ -37,6 +37,7 @@ check: setup
 # Two hundred kills of each training, compared byte for byte: minutes. After make repro.
 soak: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.soak --moments 200
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.soak --moments 200 --processes 2
 
 ui: setup
 	$(BIN)/python -m pipeline ui

@@ -1,11 +1,13 @@
 """Trainings killed at random moments, each of which must end as if it had never been killed.
 
     python -m benchmarks.soak --moments 200
+    python -m benchmarks.soak --moments 200 --processes 2
 
 Runs the training task of pretrain, finetune_classifier and finetune_instructions on the project's own data with a small
 model and few steps, in a process that is killed (SIGKILL) after a random while, and started again until it ends; then
-compares weights and curve, byte for byte, with those of a run that was left alone. Prints Markdown; exits 1 where a
-byte differs. Run it in the project's root after `make repro`; it works in a temporary folder.
+compares weights and curve, byte for byte, with those of a run that was left alone. Where several processes share a
+training, one of them or their launcher is killed. Prints Markdown; exits 1 where a byte differs. Run it in the
+project's root after `make repro`; it works in a temporary folder.
 """
 
 import argparse
@@ -18,15 +20,16 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import chdir
+from contextlib import chdir, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 import torch._dynamo  # which an optimizer's first step imports: a second, to be spent once, before the processes part
 
-from pipeline import dag, paths, settings, stages
+from pipeline import dag, launch, paths, settings, stages
 
 TRAINING: dict[str, Any] = {"max_steps": 12, "batch_size": 4, "evaluate_every": 5, "evaluate_batches": 2}
 SMALL: dict[str, dict[str, Any]] = {
@@ -55,13 +58,17 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--moments", type=int, default=200, help="kills of each stage (default 200)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the moments (default 1)")
+    parser.add_argument("--processes", type=int, default=1, help="that share a training (default 1)")
+    parser.add_argument("--stages", nargs="+", choices=list(SMALL), default=list(SMALL), metavar="STAGE")
     arguments = parser.parse_args(words)
     torch.set_num_threads(1)  # processes are forked from this one
+    launch.START_METHOD = "fork"  # this process has one thread and no GPU, and imports take longer than trainings
+    os.environ["PIPELINE_PROCESSES"] = str(arguments.processes)
     with tempfile.TemporaryDirectory() as temporary:
         project = copied(Path.cwd(), Path(temporary) / "project")
         draw = random.Random(arguments.seed)
         with chdir(project):
-            trials = [killed(stage, arguments.moments, draw) for stage in SMALL]
+            trials = [killed(stage, arguments.moments, draw) for stage in arguments.stages]
     print(table(trials))
     return int(any(trial.different for trial in trials))
 
@@ -101,7 +108,7 @@ def killed(stage: str, moments: int, draw: random.Random) -> Trial:
     longest_s = time.monotonic() - started
     expected, trial = made(stage), Trial(stage)
     while sum(trial.moments.values()) < moments:
-        if train(stage, kill_after_s=draw.uniform(0.0, longest_s)):
+        if train(stage, kill_after_s=draw.uniform(0.0, longest_s), victim=draw.random()):
             trial.runs += 1
             trial.different += made(stage) != expected
         else:
@@ -112,8 +119,11 @@ def killed(stage: str, moments: int, draw: random.Random) -> Trial:
     return trial
 
 
-def train(stage: str, kill_after_s: float | None = None) -> bool:
-    """Run a stage's training task in a process of its own; return False where that was killed before its end."""
+def train(stage: str, kill_after_s: float | None = None, victim: float = 0.0) -> bool:
+    """Run a stage's training task in a process of its own; return False where that was killed before its end.
+
+    `victim`, 0..1, says which of it and its own processes is killed.
+    """
     flow = stages.find(stage)
     how = settings.arguments(flow, settings.read())[stage]
     task = sys.modules[f"pipeline.stages.{stage}"].train.fn  # as a plain function, without Prefect around it
@@ -128,9 +138,14 @@ def train(stage: str, kill_after_s: float | None = None) -> bool:
         until = time.monotonic() + kill_after_s
         while time.monotonic() < until and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             time.sleep(0.001)
-        os.kill(child, signal.SIGKILL)
+        family = [psutil.Process(child), *psutil.Process(child).children()]
+        killed = family[int(victim * len(family))]
+        with suppress(psutil.NoSuchProcess):
+            killed.kill()
+        _, alive = psutil.wait_procs(family[1:], timeout=60)
+        assert not alive, f"{stage} left processes behind"
     _, status = os.waitpid(child, 0)
-    assert status in (0, signal.SIGKILL), f"{stage} failed by itself"
+    assert status in (0, signal.SIGKILL) or kill_after_s is not None, f"{stage} failed by itself"
     return status == 0
 
 

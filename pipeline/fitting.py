@@ -1,6 +1,7 @@
 """What the three training stages share: the loop with its evaluations and its states, and the curve."""
 
 import logging
+import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -10,12 +11,13 @@ import torch
 from torch import nn
 
 from components.gpt import checkpoint
-from components.training import loop, optimizer, state
+from components.training import distributed, loop, optimizer, state
+from components.training.distributed import Objective, objective_loss
 from components.training.evaluation import mean_loss
 from components.training.loop import NonFiniteLoss, Step, TrainingSettings
 from components.training.losses import Batch, Loss
 from components.training.state import Row
-from pipeline import machine, tracking
+from pipeline import launch, machine
 from pipeline.heartbeat import heartbeat
 from pipeline.stopping import asked_to_stop
 
@@ -52,31 +54,38 @@ def fit(
     and minutes (`machine.save_every`), and when the process is asked to stop. A run that finds a state there goes on
     from it, and ends with the same weights and the same curve, byte for byte, as one that was never stopped.
 
+    In several processes (`launch.run`) each calls this with the same arguments; all stop where one is asked to, and
+    only in the first it returns: the others are then done.
+
     Raises NonFiniteLoss, naming step and rows; the curve and the last state end before it.
     """
     device = torch.device(machine.device())
-    model.to(device)
-    run = _Fit(model, optimizer.make(model, how.optimizer), folder)
+    objective = distributed.shard(model, loss, device) if machine.is_sharded() else Objective(model.to(device), loss)
+    run = _Fit(objective.model, optimizer.make(objective.model, how.optimizer), folder)
     run.restore()
 
     def evaluate_if_due() -> None:
         if run.curve and how.is_evaluated(len(run.curve) - 1) and "validation_loss" not in run.curve[-1]:
-            run.curve[-1]["validation_loss"] = mean_loss(model, evaluation(), loss, device=device).value
+            run.curve[-1]["validation_loss"] = mean_loss(objective, evaluation(), objective_loss, device=device).value
             log.info("%s, validation loss %.3f nats", _words(run.curve, how), run.curve[-1]["validation_loss"])
 
     evaluate_if_due()
-    steps = loop.train(model, batches, loss, how, device=device, optimizers=run.optimizers, first_step=len(run.curve))
+    first_step, is_asked = len(run.curve), False
+    steps = loop.train(
+        objective, batches, objective_loss, how, device=device, optimizers=run.optimizers, first_step=first_step
+    )
     with asked_to_stop() as asked, heartbeat() as beat:
         try:
             for step in steps:
                 run.unread.append(step)
-                is_saved = how.is_evaluated(step.step) or run.is_save_due(step.step) or asked()
+                is_asked, is_late = distributed.any_of(asked(), run.is_save_late())
+                is_saved = how.is_evaluated(step.step) or run.is_save_due(step.step) or is_late or is_asked
                 if is_saved or len(run.unread) == READ_EVERY:
                     run.read()
                     beat(_words(run.curve, how))
                 if is_saved:
                     run.save()
-                    if asked():
+                    if is_asked:
                         break
                     evaluate_if_due()
                 run.track()
@@ -85,7 +94,11 @@ def fit(
             run.track(last=True)
             rows = [row for index in error.batches for row in batches.chosen(index)]
             raise ValueError(f"{error}; the rows of its batches: {', '.join(map(str, rows))}") from error
+    if is_asked:  # in another process; the signal to this one has acted
+        raise SystemExit(128 + signal.SIGTERM)
     run.track(last=True)
+    distributed.gather(objective, model)
+    launch.leave_to_the_first()
     return run.curve
 
 
@@ -101,10 +114,15 @@ class _Fit:
         self._save_steps, self._save_minutes = machine.save_every()
 
     def restore(self) -> None:
-        """Go on from the newest state that is whole."""
+        """Go on from the newest state that is whole.
+
+        Raises OSError where processes find different ones.
+        """
         found = state.restore(self.folder, self.model, self.optimizers, self.folder.name)
         for words in found.skipped:
             log.warning("skipped %s", words)
+        if not distributed.is_same(len(found.rows)):
+            raise OSError(f"{self.folder}: the processes read different states; expected one disk for all")
         self.curve = found.rows
         if self.curve:
             log.info("going on after step %d", len(self.curve))
@@ -123,9 +141,12 @@ class _Fit:
                 self.curve.append({**row, "gradient_norm": norm})
 
     def is_save_due(self, step: int) -> bool:
-        """Tell whether steps or minutes enough have passed."""
-        is_late = time.monotonic() - self._saved_at >= 60 * self._save_minutes
-        return (step + 1) % self._save_steps == 0 or is_late
+        """Tell whether steps enough have passed."""
+        return (step + 1) % self._save_steps == 0
+
+    def is_save_late(self) -> bool:
+        """Tell whether minutes enough have passed."""
+        return time.monotonic() - self._saved_at >= 60 * self._save_minutes
 
     def save(self) -> None:
         """Keep the state."""
@@ -135,7 +156,7 @@ class _Fit:
     def track(self, *, last: bool = False) -> None:
         """Log the rows that are not logged yet, now and then; the newest may still get its validation loss."""
         if last or time.monotonic() - self._tracked_at >= TRACK_EVERY_S:
-            tracking.points(self.curve[self._tracked :])
+            launch.points(self.curve[self._tracked :])
             self._tracked, self._tracked_at = len(self.curve), time.monotonic()
 
 

@@ -95,6 +95,36 @@ def _above_zero(name: str, usual: float) -> float:
     return number
 
 
+def processes() -> int:
+    """Return how many processes share a training: `PIPELINE_PROCESSES`, 1 unless told, on CUDA one for each GPU used.
+
+    Raises ValueError for what is no number from 1, and where there are not as many devices.
+    """
+    given = os.environ.get("PIPELINE_PROCESSES") or "1"
+    if not (given.isdecimal() and int(given) >= 1):
+        raise ValueError(f"PIPELINE_PROCESSES is {given}; expected a whole number, 1 or more")
+    if int(given) > 1 and (named := device()) != "cpu":
+        import torch
+
+        here = torch.cuda.device_count() if named == "cuda" else 1
+        if int(given) > here:
+            raise ValueError(f"PIPELINE_PROCESSES is {given}, but {named} is {here} device(s); expected 1..{here}")
+    return int(given)
+
+
+def is_sharded() -> bool:
+    """Tell whether each process holds a shard of the model (`PIPELINE_SHARDED=1`), not all of it.
+
+    Raises ValueError for what is neither 0 nor 1, and where there is one process only.
+    """
+    given = os.environ.get("PIPELINE_SHARDED") or "0"
+    if given not in ("0", "1"):
+        raise ValueError(f"PIPELINE_SHARDED is {given}; expected 0 or 1")
+    if given == "1" and processes() == 1:
+        raise ValueError("PIPELINE_SHARDED is 1, but there is one process; set PIPELINE_PROCESSES to 2 or more")
+    return given == "1"
+
+
 def mirror() -> str | None:
     """Return `PIPELINE_MIRROR`: a folder or an http address asked before a source's own addresses."""
     return os.environ.get("PIPELINE_MIRROR") or None
@@ -170,12 +200,17 @@ def versions() -> dict[str, str]:
 
 
 def description() -> dict[str, str]:
-    """Return what the bits of a result depend on beside params, data and code: processor, device, threads."""
+    """Return what the bits of a result depend on beside params, data and code: processor, device, threads.
+
+    And how many processes there are, and whether they hold shards: where there are several.
+    """
     import torch
 
+    many = {"processes": str(processes()), "sharded": str(int(is_sharded()))}
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "device": device(),
         "threads": str(torch.get_num_threads()),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        **(many if processes() > 1 else {}),
     }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from components.training import distributed
 from components.training.devices import deterministic, moved
 from components.training.losses import Batch, Loss
 
@@ -23,7 +24,8 @@ class MeanLoss:
 def mean_loss(model: nn.Module, batches: Iterable[Batch], loss: Loss, *, device: torch.device) -> MeanLoss:
     """Return the mean loss over all targets of all batches, in evaluation mode and float32, without gradients.
 
-    Batches of unequal size weigh by their targets. The model is put back into the mode it was in.
+    Batches of unequal size weigh by their targets. The model is put back into the mode it was in. Several processes
+    share the rows of each batch and return the same mean.
 
     Raises ValueError if there is no target at all.
     """
@@ -35,9 +37,14 @@ def mean_loss(model: nn.Module, batches: Iterable[Batch], loss: Loss, *, device:
     try:
         with torch.no_grad(), deterministic():
             for batch in batches:
-                batch_total, batch_count = loss(model, moved(batch, device))
-                total += batch_total
-                count += batch_count
+                mine = distributed.part(batch)
+                if is_idle := not len(mine[0]):
+                    mine = tuple(tensor[:1] for tensor in batch)  # a model in shards needs every process
+                batch_total, batch_count = loss(model, moved(mine, device))
+                if not is_idle:
+                    total += batch_total
+                    count += batch_count
+            distributed.add_up([total, count])
     finally:
         model.train(was_training)
     if not count:

@@ -3,6 +3,9 @@
 Whoever calls it decides what happens between two steps: evaluate, record, save, or stop. The loop holds nothing but the
 model and the optimizers, and asks for each batch by its number, so that a run can go on from any step.
 
+Several processes, each with this loop (`distributed`), make the same steps as one: each computes its rows of every
+batch, and sums and counts are added up over all before they are divided.
+
 The processor runs ahead of the device: nothing in a step waits for a number of it.
 """
 
@@ -15,10 +18,11 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
-from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
+from components.training import distributed
 from components.training.devices import deterministic, global_generator_kept, moved
+from components.training.distributed import Objective, objective_loss
 from components.training.losses import Batch, Loss
 from components.training.optimizer import OptimizerSettings, set_learning_rates
 from components.training.optimizer import step as update
@@ -34,7 +38,7 @@ class TrainingSettings:
     max_steps: int
     """Updates of the weights; 0 or more; 0 leaves the model as it is."""
     batch_size: int
-    """Rows in one batch, the part of a step that is computed at once; 1 or more."""
+    """Rows in one batch, the part of a step that is computed at once, by all processes together; 1 or more."""
     accumulate: int
     """Batches whose gradients make one step; 1 or more; a step sees `batch_size * accumulate` rows."""
     clip_norm: float | None
@@ -42,7 +46,7 @@ class TrainingSettings:
     precision: Literal["float32", "bfloat16"]
     """Number format of the matrix products; weights and optimizer are float32 in both."""
     compile: bool
-    """Whether torch.compile translates the model first: seconds at the start, faster steps, needs a C++ compiler."""
+    """Whether torch.compile translates model and loss first: seconds once, then faster steps; needs a C++ compiler."""
     evaluate_every: int
     """Steps between two evaluations, counted from step 0, after its update; 1 or more."""
     evaluate_batches: int | None
@@ -123,18 +127,28 @@ def train(
 
     Batch j of step s is `batches(s * accumulate + j)`, asked for in a thread, one batch ahead; the loss of a step is
     the sum over its batches divided by the count of all their targets, so that accumulating changes nothing but the
-    memory needed. Dropout is drawn from (seed, number of the batch): a step does the same whatever came before it.
-    Together with the state of the `optimizers`, the weights and `first_step`, that is all a run needs to go on.
+    memory needed. Dropout is drawn from (seed, number of the batch, process): a step does the same whatever came before
+    it. Together with the state of the `optimizers`, the weights and `first_step`, that is all a run needs to go on.
 
     The model lies on `device`, where its optimizers were made; it is put into training mode for each step. Between
     steps torch's global generator and its choice of algorithms are as the caller left them; within a step the
     algorithms are deterministic (on CUDA this needs CUBLAS_WORKSPACE_CONFIG set to :4096:8 in the environment).
 
+    Of several processes each is to call this with the same arguments, and yields the same steps.
+
+    Raises ValueError where a batch has fewer rows than there are processes.
     Raises NonFiniteLoss, naming the step: a loss or gradient that is not finite never moves the weights, nor does any
     step after it. On the CPU it is raised at once, elsewhere when the flags are read: every 16 steps, and at the end.
     """
+    if settings.batch_size < distributed.count():
+        raise ValueError(
+            f"batch_size is {settings.batch_size}, fewer rows than the {distributed.count()} processes; "
+            f"expected one or more for each"
+        )
     parameters = [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
-    forward = cast(nn.Module, torch.compile(model)) if settings.compile else model
+    objective: tuple[nn.Module, Loss] = (model, loss)
+    if settings.compile:  # with the loss: what it does with the logits is worth as much as the model's last layers
+        objective = cast(nn.Module, torch.compile(Objective(model, loss))), objective_loss
     model.zero_grad(set_to_none=True)
     is_finite = torch.ones((), dtype=torch.bool, device=device)
     unread: list[Step] = []
@@ -145,9 +159,11 @@ def train(
         set_learning_rates(optimizers, share)
         model.train()
         with deterministic(), global_generator_kept(device):
-            total, count = _accumulate(forward, ahead, loss, settings, step=number, device=device)
+            total, count = _accumulate(*objective, ahead, settings, step=number, device=device)
+            gradients = [p.grad for p in parameters if p.grad is not None]
+            distributed.add_up([*gradients, total, count])
             mean = total / count
-            gradient_norm = _mean_and_clip(parameters, count, settings.clip_norm)
+            gradient_norm = _mean_and_clip(gradients, count, settings.clip_norm)
             is_finite = is_finite & torch.isfinite(mean + gradient_norm)
             update(optimizers, is_finite)
         model.zero_grad(set_to_none=True)
@@ -168,8 +184,8 @@ def check(steps: Sequence[Step]) -> None:
 
 def _accumulate(
     model: nn.Module,
-    batches: Iterator[Batch],
     loss: Loss,
+    batches: Iterator[Batch],
     settings: TrainingSettings,
     *,
     step: int,
@@ -178,7 +194,7 @@ def _accumulate(
     """Add the gradient of the summed loss of each batch of a step; return that sum and the count of its targets."""
     totals, counts = [], []
     for index in _numbers(step, settings):
-        torch.manual_seed(int(np.random.SeedSequence((settings.seed, index)).generate_state(1, np.uint64)[0]))
+        torch.manual_seed(_dropout_seed(settings.seed, index, distributed.rank()))
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
             total, count = loss(model, moved(next(batches), device))
         total.backward()  # type: ignore[no-untyped-call]
@@ -187,16 +203,22 @@ def _accumulate(
     return torch.stack(totals).sum(), torch.stack(counts).sum()
 
 
+def _dropout_seed(seed: int, batch: int, rank: int) -> int:
+    """Return the seed of the draws of a process for a batch; the first process's are those of one alone."""
+    numbers = (seed, batch, rank) if rank else (seed, batch)
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
+
+
 def _numbers(step: int, settings: TrainingSettings) -> range:
     """Return the numbers of a step's batches."""
     return range(step * settings.accumulate, (step + 1) * settings.accumulate)
 
 
 def _ahead(batches: Callable[[int], Batch], numbers: Sequence[int], *, pinned: bool) -> Iterator[Batch]:
-    """Yield the batches of these numbers, each fetched while the one before it is in use."""
+    """Yield this process's rows of the batches of these numbers, each fetched while the one before it is in use."""
 
     def fetch(number: int) -> Batch:
-        batch = batches(number)
+        batch = distributed.part(batches(number))
         return tuple(tensor.pin_memory() for tensor in batch) if pinned else batch
 
     with ThreadPoolExecutor(1, "batches") as thread:
@@ -208,14 +230,13 @@ def _ahead(batches: Callable[[int], Batch], numbers: Sequence[int], *, pinned: b
 
 
 @torch.no_grad()
-def _mean_and_clip(parameters: list[nn.Parameter], count: Tensor, clip_norm: float | None) -> Tensor:
+def _mean_and_clip(gradients: list[Tensor], count: Tensor, clip_norm: float | None) -> Tensor:
     """Turn gradients of a sum into those of the mean, shortened to `clip_norm`; return the norm before shortening.
 
     One multiplication for both. The 1e-6 is that of torch.nn.utils.clip_grad_norm_.
     """
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = get_total_norm(gradients) / count
+    norm = distributed.norm(gradients) / count
     scale = 1.0 / count if clip_norm is None else (clip_norm / (norm + 1e-6)).clamp(max=1.0) / count
     for gradient in gradients:
-        gradient.mul_(scale)
+        distributed.local(gradient).mul_(scale)
     return norm

@@ -11,6 +11,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.optim import AdamW, Muon, Optimizer
 
+from components.training import distributed
+
 PEAK = "peak_learning_rate"
 """Key of each parameter group under which its learning rate stands while `lr` moves with the schedule."""
 
@@ -122,9 +124,9 @@ class BatchedMuon(Muon):
         momenta = [self.state[matrix]["momentum_buffer"] for matrix in matrices]
         gradients = torch.stack([matrix.grad for matrix in matrices])  # type: ignore[misc]
         new_momenta = torch.stack(momenta).lerp_(gradients, 1 - group["momentum"])
-        direction = _orthogonal(gradients.lerp_(new_momenta, group["momentum"]))  # Nesterov's
+        direction = distributed.on_whole(_orthogonal, gradients.lerp_(new_momenta, group["momentum"]))  # Nesterov's
         rate = 0.2 * math.sqrt(max(matrices[0].shape)) * group["lr"]  # match_rms_adamw: Liu et al. 2025, eq. 4
-        moved = torch.stack(matrices).mul_(1 - group["lr"] * group["weight_decay"]).add_(direction, alpha=-rate)
+        moved = torch.stack(matrices).mul_(1 - group["lr"] * group["weight_decay"]).add_(direction.float(), alpha=-rate)
         for old, new in zip((*matrices, *momenta), (*moved, *new_momenta), strict=True):
             old.copy_(new if found_inf is None else torch.where(found_inf == 0, new, old))
 

@@ -6,6 +6,10 @@
 
 Schedule, batches and dropout are functions of the step's number and the seed, so that nothing of them has to be kept.
 Nothing in the folder runs when it is read.
+
+Several processes leave the same files as one, written by the first. What is in shards (`distributed.shard`) it gathers
+tensor by tensor into its main memory, weights and what the optimizers remember: 12 bytes a parameter with AdamW, 8 with
+Muon. To go on each reads the files and keeps its shards of them, so that any number of processes can.
 """
 
 import hashlib
@@ -21,6 +25,8 @@ import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from components.training import distributed
 
 KEPT = 2
 """States kept: the newest, and the one before it, should the newest be damaged."""
@@ -52,19 +58,21 @@ def save(
     """Write the state after `len(rows)` steps into a folder of its own in `folder`, and return that.
 
     It appears whole or not at all: written beside, synced, renamed. Of the older ones the newest `KEPT` - 1 stay.
-    `fingerprint` stands for data and settings: `restore` takes only a state with the same.
+    `fingerprint` stands for data and settings: `restore` takes only a state with the same. Of several processes each is
+    to call this, and the first writes.
 
     Raises OSError if the disk takes no more; the earlier states are then as they were.
     """
     final = folder / _NAME.format(len(rows))
+    files = {_MODEL: _gathered(model.state_dict()), _OPTIMIZER: _gathered(_tensors(optimizers))}
+    if distributed.rank() > 0:
+        return final
     partial = folder / f".{final.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        files = {_MODEL: model.state_dict(), _OPTIMIZER: _tensors(optimizers)}
         for name, tensors in files.items():
-            plain = {key: tensor.detach().contiguous() for key, tensor in tensors.items()}
-            safetensors.torch.save_file(plain, partial / name)
+            safetensors.torch.save_file(tensors, partial / name)
         hashes = {name: _sha256(partial / name) for name in files}
         content = {"fingerprint": fingerprint, "sha256": hashes, "rows": list(rows)}
         (partial / _STATE).write_text(json.dumps(content), encoding="utf-8")
@@ -117,9 +125,20 @@ def _read(state: Path, model: nn.Module, optimizers: Sequence[Optimizer], finger
         if not path.is_file() or _sha256(path) != hashes.get(name):
             raise Damaged(f"{name} is not what was written")
         files[name] = safetensors.torch.load_file(path, backend="pread")
-    model.load_state_dict(files[_MODEL])
+    targets = model.state_dict()
+    model.load_state_dict({k: distributed.like(targets.get(k, each), each) for k, each in files[_MODEL].items()})
     _remember(optimizers, files[_OPTIMIZER])
     found: list[Row] = rows
+    return found
+
+
+def _gathered(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whole, in the main memory of the first process; none in any other."""
+    found = {}
+    for name, tensor in tensors.items():
+        gathered = distributed.whole(tensor.detach())
+        if distributed.rank() == 0:
+            found[name] = gathered.cpu().contiguous()
     return found
 
 
@@ -135,11 +154,14 @@ def _tensors(optimizers: Sequence[Optimizer]) -> dict[str, Tensor]:
 
 def _remember(optimizers: Sequence[Optimizer], tensors: dict[str, Tensor]) -> None:
     for place, optimizer in enumerate(optimizers):
+        parameters = [each for group in optimizer.param_groups for each in group["params"]]
         remembered: dict[int, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
             of, parameter, name = key.split(".", 2)
             if int(of) == place:
-                remembered.setdefault(int(parameter), {})[name] = tensor
+                target = parameters[int(parameter)]  # what is remembered for each of its numbers lies as it does
+                mine = distributed.like(target, tensor) if tensor.shape == target.shape else tensor
+                remembered.setdefault(int(parameter), {})[name] = mine
         optimizer.load_state_dict({**optimizer.state_dict(), "state": remembered})
 
 

@@ -4,11 +4,13 @@ import csv
 import json
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import torch
 
-from components.gpt import classifier
+from components.gpt import classifier, lora
 from components.gpt.classifier import Classifier, Reads, Train
+from components.gpt.lora import LoraSettings
 from components.page.charts import confusion_png
 from components.page.facts import ConfusionMatrix
 from components.scoring.baselines import bag_of_words, majority
@@ -18,7 +20,7 @@ from components.tasks.files import read_records
 from components.tokenizer.bpe import Tokenizer
 from components.training.loop import TrainingSettings
 from components.training.losses import label
-from pipeline import fitting, machine, paths, starting, tracking
+from pipeline import fitting, launch, machine, paths, starting, tracking
 from pipeline.orchestration import gpu, io, stage
 from pipeline.work import work
 
@@ -34,6 +36,8 @@ class FinetuneClassifierSettings(TrainingSettings):
     """`base`, a published size such as `gpt2-124M`, or a folder with a checkpoint."""
     train: Train
     """What learns: the new head, the last block and final norm too (the book), or everything."""
+    lora: LoraSettings | None
+    """Instead of `train`: the new head, and of the chosen maps a change of low rank; null for none."""
     reads: Reads
     """Whose vector the head reads: the last token's, or the last position's, padding or not (the book)."""
     max_length: int | None
@@ -60,26 +64,35 @@ def finetune_classifier(finetune_classifier: FinetuneClassifierSettings) -> None
 @gpu
 def train(settings: FinetuneClassifierSettings) -> None:
     """Train the classifier; write it and its curve whole."""
+    with work("finetune_classifier") as folder:
+        launch.run(fit, settings, folder)
+
+
+def fit(settings: FinetuneClassifierSettings, folder: Path) -> None:
+    """Train the classifier with its work in progress in `folder`, in one process or many."""
     tokenizer = Tokenizer.load(paths.TOKENIZER)
     task = json.loads((paths.CLASSIFICATION / "task.json").read_text(encoding="utf-8"))
     gpt = starting.first_weights(settings.start_from)
     starting.match(gpt.config, tokenizer.vocab_size, 1)
     torch.manual_seed(settings.seed)
     model = Classifier(gpt, tuple(task["labels"]), reads=settings.reads)
-    classifier.choose_trained(model, settings.train)
+    if settings.lora is None:
+        classifier.choose_trained(model, settings.train)
+    else:
+        lora.add(model, settings.lora, new=[model.head])
     batches = {name: batches_of(name, model, tokenizer, settings) for name in ("train", "validation")}
-    with work("finetune_classifier") as folder:
-        curve = fitting.fit(
-            model,
-            batches["train"],
-            label,
-            settings,
-            lambda: islice(batches["validation"].in_order(), settings.evaluate_batches),
-            folder,
-        )
-        tracking.write_curve("finetune_classifier", curve)
-        classifier.save(model, folder / "model")
-        paths.publish(folder / "model", paths.CLASSIFIER)
+    curve = fitting.fit(
+        model,
+        batches["train"],
+        label,
+        settings,
+        lambda: islice(batches["validation"].in_order(), settings.evaluate_batches),
+        folder,
+    )
+    tracking.write_curve("finetune_classifier", curve)
+    lora.merge(model)
+    classifier.save(model, folder / "model")
+    paths.publish(folder / "model", paths.CLASSIFIER)
 
 
 @gpu

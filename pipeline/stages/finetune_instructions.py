@@ -3,15 +3,19 @@
 import json
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
-from components.gpt import checkpoint
+import torch
+
+from components.gpt import checkpoint, lora
+from components.gpt.lora import LoraSettings
 from components.gpt.model import GPT
 from components.tasks.files import read_records
 from components.tasks.instructions import Batches, Instruction, Row, encode, pack, row
 from components.tokenizer.bpe import Tokenizer
 from components.training.loop import TrainingSettings
 from components.training.losses import next_token
-from pipeline import fitting, paths, starting, tracking
+from pipeline import fitting, launch, paths, starting, tracking
 from pipeline.orchestration import gpu, io, stage
 from pipeline.work import work
 
@@ -22,6 +26,8 @@ class FinetuneInstructionsSettings(TrainingSettings):
 
     start_from: str
     """`base`, a published size such as `gpt2-355M`, or a folder with a checkpoint."""
+    lora: LoraSettings | None
+    """Learn a change of low rank of the chosen maps, nothing else; null learns everything."""
     mask_prompt: bool
     """Whether only the answer is learned, not the prompt."""
     packed: bool
@@ -43,28 +49,37 @@ def finetune_instructions(finetune_instructions: FinetuneInstructionsSettings) -
 @gpu
 def train(settings: FinetuneInstructionsSettings) -> dict[str, int]:
     """Train the model; write it, with a note of what it began as, and its curve whole; return the counts of rows."""
+    with work("finetune_instructions") as folder:
+        return launch.run(fit, settings, folder)
+
+
+def fit(settings: FinetuneInstructionsSettings, folder: Path) -> dict[str, int]:
+    """Train the model with its work in progress in `folder`, in one process or many; return the counts of rows."""
     tokenizer = Tokenizer.load(paths.TOKENIZER)
     model = starting.first_weights(settings.start_from)
     starting.match(model.config, tokenizer.vocab_size, 1)
+    if settings.lora is not None:
+        torch.manual_seed(settings.seed)
+        lora.add(model, settings.lora)
     rows = {name: read_rows(name, model, tokenizer, settings) for name in ("train", "validation")}
     numbers = {f"{name}_rows": len(found) for name, found in rows.items()}
     batches = Batches(rows["train"], settings.batch_size, settings.seed, end_of_text=tokenizer.end_of_text)
     held_out_at_once = min(settings.batch_size, len(rows["validation"]))
     validation = Batches(rows["validation"], held_out_at_once, settings.seed, end_of_text=tokenizer.end_of_text)
-    with work("finetune_instructions") as folder:
-        curve = fitting.fit(
-            model,
-            batches,
-            next_token,
-            settings,
-            lambda: islice(validation.in_order(), settings.evaluate_batches),
-            folder,
-        )
-        tracking.write_curve("finetune_instructions", curve)
-        checkpoint.save(model, folder / "model")
-        origin = {"start_from": settings.start_from}
-        (folder / "model" / "origin.json").write_text(json.dumps(origin) + "\n", encoding="utf-8")
-        paths.publish(folder / "model", paths.ASSISTANT)
+    curve = fitting.fit(
+        model,
+        batches,
+        next_token,
+        settings,
+        lambda: islice(validation.in_order(), settings.evaluate_batches),
+        folder,
+    )
+    tracking.write_curve("finetune_instructions", curve)
+    lora.merge(model)
+    checkpoint.save(model, folder / "model")
+    origin = {"start_from": settings.start_from}
+    (folder / "model" / "origin.json").write_text(json.dumps(origin) + "\n", encoding="utf-8")
+    paths.publish(folder / "model", paths.ASSISTANT)
     return numbers
 
 

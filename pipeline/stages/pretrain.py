@@ -3,6 +3,7 @@
 import logging
 from dataclasses import asdict, dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -13,7 +14,7 @@ from components.training.loop import TrainingSettings
 from components.training.losses import next_token
 from components.windows.batches import Batches, in_order
 from components.windows.shards import Windows
-from pipeline import fitting, paths, starting, tracking
+from pipeline import fitting, launch, paths, starting, tracking
 from pipeline.orchestration import gpu, io, stage
 from pipeline.work import work
 
@@ -65,21 +66,26 @@ def pretrain(pretrain: PretrainSettings) -> None:
 @gpu
 def train(settings: PretrainSettings) -> None:
     """Train the model; write it and its curve whole."""
+    with work("pretrain") as folder:
+        launch.run(fit, settings, folder)
+
+
+def fit(settings: PretrainSettings, folder: Path) -> None:
+    """Train the model with its work in progress in `folder`, in one process or many."""
     training, validation = Windows(paths.SHARDS, "train"), Windows(paths.SHARDS, "validation")
     model = first_model(settings, training)
     log.info("%d parameters, %d windows, %d steps", model.n_parameters, len(training), settings.max_steps)
-    with work("pretrain") as folder:
-        curve = fitting.fit(
-            model,
-            Batches(training, settings.batch_size, settings.seed),
-            next_token,
-            settings,
-            lambda: islice(in_order(validation, settings.batch_size), settings.evaluate_batches),
-            folder,
-        )
-        tracking.write_curve("pretrain", curve)
-        checkpoint.save(model, folder / "model")
-        paths.publish(folder / "model", paths.BASE)
+    curve = fitting.fit(
+        model,
+        Batches(training, settings.batch_size, settings.seed),
+        next_token,
+        settings,
+        lambda: islice(in_order(validation, settings.batch_size), settings.evaluate_batches),
+        folder,
+    )
+    tracking.write_curve("pretrain", curve)
+    checkpoint.save(model, folder / "model")
+    paths.publish(folder / "model", paths.BASE)
 
 
 def first_model(settings: PretrainSettings, windows: Windows) -> GPT:

@@ -91,6 +91,33 @@ def test_states_are_kept_every_hundred_steps_and_five_minutes_unless_told(monkey
     assert machine.save_every() == (7, 0.5)
 
 
+def test_one_process_trains_unless_told(monkeypatch):
+    monkeypatch.setenv("PIPELINE_DEVICE", "cpu")
+    assert (machine.processes(), machine.is_sharded()) == (1, False)
+    monkeypatch.setenv("PIPELINE_PROCESSES", "3")
+    assert (machine.processes(), machine.is_sharded()) == (3, False)
+    monkeypatch.setenv("PIPELINE_SHARDED", "1")
+    assert machine.is_sharded()
+    assert set(machine.description()) == {"system", "device", "threads", "cpu_capability", "processes", "sharded"}
+    assert (machine.description()["processes"], machine.description()["sharded"]) == ("3", "1")
+
+
+@pytest.mark.parametrize("given", ["0", "-2", "two", "1.5"])
+def test_processes_are_counted_from_one(monkeypatch, given):
+    monkeypatch.setenv("PIPELINE_PROCESSES", given)
+    with pytest.raises(ValueError, match=f"PIPELINE_PROCESSES is {given}; expected a whole number, 1 or more"):
+        machine.processes()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [("yes", "is yes; expected 0 or 1"), ("1", "is 1, but there is one process")]
+)
+def test_shards_are_said_with_0_or_1_and_need_several_processes(monkeypatch, given, said):
+    monkeypatch.setenv("PIPELINE_SHARDED", given)
+    with pytest.raises(ValueError, match=f"PIPELINE_SHARDED {said}"):
+        machine.is_sharded()
+
+
 @pytest.mark.parametrize("given", ["0", "-1", "often", "nan"])
 @pytest.mark.parametrize("name", ["PIPELINE_SAVE_STEPS", "PIPELINE_SAVE_MINUTES"])
 def test_states_cannot_be_kept_every_nothing(monkeypatch, name, given):

@@ -420,6 +420,12 @@ def test_a_number_out_of_range_is_refused_by_name(field, value):
 def test_a_compiled_model_learns_the_same():
     compiled, eager = tiny(), tiny()
     settings = dataclasses.replace(SETTINGS, max_steps=2)
-    run(compiled, dataclasses.replace(settings, compile=True))
+
+    def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        if not torch.compiler.is_compiling():
+            raise AssertionError("the loss is to be compiled with the model")
+        return next_token(model, batch)
+
+    run(compiled, dataclasses.replace(settings, compile=True), loss=loss)
     run(eager, settings)
     assert torch.allclose(flat(compiled), flat(eager), atol=1e-6)

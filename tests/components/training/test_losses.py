@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from components.training import losses
 from components.training.losses import label, next_token
 
 
@@ -53,6 +54,68 @@ def test_the_loss_of_bfloat16_logits_is_summed_in_float32():
     total, _ = next_token(model, (torch.zeros(10, 100).long(), torch.zeros(10, 100).long()))
     assert total.dtype == torch.float32
     assert total.item() == pytest.approx(1000 * math.log(3), rel=1e-6)
+
+
+class Embedded(nn.Module):
+    """A language model of two tables, with what the loss in parts asks of a GPT."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.head = nn.Embedding(7, 3), nn.Linear(3, 7, bias=False)
+
+    def hidden(self, ids: Tensor) -> Tensor:
+        return self.embedding(ids)
+
+    @property
+    def output_weight(self) -> Tensor:
+        return self.head.weight
+
+
+@pytest.mark.parametrize("rows", [1, 4, 15, 100])
+@pytest.mark.parametrize("type", [torch.float32, torch.float64])
+def test_logits_made_in_parts_have_the_loss_and_the_gradient_of_all_at_once(monkeypatch, rows, type):
+    torch.manual_seed(0)
+    model = Embedded().to(type)
+    inputs, targets = torch.randint(7, (3, 5)), torch.randint(7, (3, 5))
+    targets[1, 2] = -100
+    whole = nn.functional.cross_entropy(model.head(model.embedding(inputs)).flatten(0, 1), targets.flatten())
+    whole.backward()
+    expected = [parameter.grad.clone() for parameter in model.parameters()]
+    model.zero_grad()
+    monkeypatch.setattr(losses, "_ROWS", rows)
+    total, count = next_token(model, (inputs, targets))
+    (total / count).backward()
+    assert count.item() == 14
+    assert torch.allclose(total / count, whole, rtol=1e-6, atol=1e-6)
+    for parameter, gradient in zip(model.parameters(), expected, strict=True):
+        assert torch.allclose(parameter.grad, gradient, rtol=1e-6, atol=1e-6)
+
+
+def test_logits_in_parts_are_bfloat16_products_summed_in_float32_under_autocast():
+    torch.manual_seed(0)
+    model = Embedded()
+    batch = (torch.randint(7, (3, 5)), torch.randint(7, (3, 5)))
+    exact, _ = next_token(model, batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        total, _ = next_token(model, batch)
+    total.backward()
+    assert (total.dtype, model.head.weight.grad.dtype) == (torch.float32, torch.float32)
+    assert total.item() == pytest.approx(exact.item(), rel=0.01)
+
+
+def test_without_gradients_there_are_none():
+    model = Embedded()
+    with torch.no_grad():
+        total, _ = next_token(model, (torch.zeros(2, 3).long(), torch.ones(2, 3).long()))
+    assert not total.requires_grad
+
+
+def test_a_frozen_head_gets_no_gradient():
+    model = Embedded()
+    model.head.requires_grad_(False)
+    next_token(model, (torch.zeros(2, 3).long(), torch.ones(2, 3).long()))[0].backward()
+    assert model.head.weight.grad is None
+    assert model.embedding.weight.grad is not None
 
 
 def test_the_loss_of_a_label_reads_ids_and_lengths():

@@ -79,3 +79,11 @@ def test_a_model_with_another_vocabulary_is_one_line(failure, tmp_path):
 def test_numbers_out_of_range_are_one_line(failure, wrong):
     name, value = next(iter(wrong.items()))
     assert f"{name} is {value}; expected" in failure("finetune_classifier", wrong)
+
+
+def test_lora_changes_the_chosen_maps_and_the_new_head_alone(run):
+    run("finetune_classifier", {"lora": {"rank": 2, "alpha": 4, "layers": ["qkv", "down"]}})
+    before, after = checkpoint.load(paths.BASE).state_dict(), classifier.load(paths.CLASSIFIER).state_dict()
+    changed = {name for name in before if name in after and not torch.equal(before[name], after[name])}
+    maps = ("attention.qkv", "feed_forward.down")
+    assert changed == {f"body.blocks.{layer}.{each}.weight" for layer in range(2) for each in maps}

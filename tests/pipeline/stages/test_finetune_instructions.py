@@ -2,6 +2,8 @@
 
 import json
 
+import torch
+
 from components.gpt import checkpoint
 from components.tasks.files import read_records, write_records
 from components.tasks.instructions import IGNORED, Instruction
@@ -60,3 +62,15 @@ def test_a_record_longer_than_the_context_is_one_line(failure):
 def test_published_weights_that_no_source_brings_are_one_line(failure):
     said = failure("finetune_instructions", {"start_from": "gpt2-355M"})
     assert "data/raw/weights/gpt2-355M/model.safetensors is not here; add it to download.sources" in said
+
+
+def test_lora_changes_the_chosen_maps_alone(run):
+    run("finetune_instructions", {"lora": {"rank": 2, "alpha": 4, "layers": ["up"]}})
+    before, after = checkpoint.load(paths.BASE).state_dict(), checkpoint.load(paths.ASSISTANT).state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {f"body.blocks.{layer}.feed_forward.up.weight" for layer in range(2)}
+
+
+def test_lora_of_a_head_that_is_tied_is_refused(failure):
+    said = failure("finetune_instructions", {"lora": {"rank": 2, "alpha": 4, "layers": ["head"]}})
+    assert "layers has head, which this model lacks" in said

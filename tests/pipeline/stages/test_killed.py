@@ -1,15 +1,18 @@
-"""The three trainings, killed at a dozen seeded moments; `make soak` takes two hundred of each."""
+"""The three trainings, in one process and in two, killed at a dozen moments; `make soak` takes two hundred of each."""
 
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 
 
-def test_a_training_that_was_killed_ends_with_the_same_bytes_as_one_that_was_not(project, monkeypatch):
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_training_that_was_killed_ends_with_the_same_bytes_as_one_that_was_not(project, monkeypatch, processes):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    command = [sys.executable, "-m", "benchmarks.soak", "--moments", "4"]
+    command = [sys.executable, "-m", "benchmarks.soak", "--moments", "4", "--processes", processes]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     header, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()]
