@@ -181,6 +181,8 @@ class Result:
 def _work(name: str, configuration: Configuration, device_name: str, round_s: float, pipe: Connection) -> None:
     """Be a contestant: say how long starting took, then run a round whenever told to; at last say the memory."""
     device = torch.device(device_name)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
 
     def run(count: int) -> float:
         started = time.perf_counter()
@@ -212,7 +214,7 @@ def measure(
         for name in names:
             pipes[name], theirs = context.Pipe()
             process = context.Process(
-                target=_work, args=(name, configuration, device.type, round_s, theirs), daemon=True
+                target=_work, args=(name, configuration, str(device), round_s, theirs), daemon=True
             )
             process.start()
             theirs.close()  # so that the end of the process is the end of the pipe
@@ -281,7 +283,6 @@ def main() -> int:
     parser.add_argument("--only", choices=CONFIGURATIONS, action="append", help="a configuration; may be repeated")
     parser.add_argument("--rounds", type=int, default=7, help="rounds that the median is taken of")
     parser.add_argument("--round-s", type=float, default=4.0, help="seconds of a round, at least a step")
-    parser.add_argument("--contestants", nargs="+", help=f"only these; ours and the targets' are: {OURS}, {FOUND}, ...")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
@@ -290,7 +291,7 @@ def main() -> int:
     print(f"{machine()} Device: {torch.cuda.get_device_name() if device.type == 'cuda' else 'CPU'}.")
     for title in arguments.only or (ON_GPU if device.type == "cuda" else ON_CPU):
         configuration = CONFIGURATIONS[title]
-        names = arguments.contestants or [*PEERS, *RUNGS, CEILING]
+        names = [*PEERS, *RUNGS, CEILING]
         results = measure(names, configuration, device, rounds=arguments.rounds, round_s=arguments.round_s)
         print(f"\n{title}, batch {configuration.batch_size}, {configuration.tokens:,} tokens a step\n")
         print(table(results, configuration, device))

@@ -69,11 +69,14 @@ def hashes(files: Iterable[Path]) -> dict[str, str]:
 
 
 def facts(stage: Stage, sections: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all that a stage's bytes depend on: params, data, code, machine and versions."""
+    """Return all that a stage's bytes depend on: params, data, code, first weights, machine and versions."""
+    given = {name: sections.get(name) for name in stage.params}
+    starts = [each["start_from"] for each in given.values() if isinstance(each, Mapping) and "start_from" in each]
     return {
         "stage": stage.name,
-        "params": {name: sections.get(name) for name in stage.params},
+        "params": given,
         "deps": hashes(stage.deps),
+        "first_weights": hashes(Path(start) for start in starts if Path(start).is_dir()),
         "machine": machine.description(),
         "versions": machine.versions(),
     }

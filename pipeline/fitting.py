@@ -78,14 +78,15 @@ def fit(
         try:
             for step in steps:
                 run.unread.append(step)
+                beat(f"step {step.step + 1} of {how.max_steps}")
                 is_asked, is_late = distributed.any_of(asked(), run.is_save_late())
                 is_saved = how.is_evaluated(step.step) or run.is_save_due(step.step) or is_late or is_asked
                 if is_saved or len(run.unread) == READ_EVERY:
                     run.read()
-                    beat(_words(run.curve, how))
                 if is_saved:
                     run.save()
                     if is_asked:
+                        log.info("stopped after step %d; its state is kept", len(run.curve))
                         break
                     evaluate_if_due()
                 run.track()

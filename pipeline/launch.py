@@ -125,15 +125,20 @@ def _started(place: _Place, body: Callable[..., object], arguments: tuple[Any, .
 def _listen(workers: Sequence[_Worker], *, is_stopping: bool = False) -> None:
     """Pass on what the processes say until all have ended; raise for the first bad end, unless they were to stop."""
     talking = {worker.pipe: worker for worker in workers if not worker.pipe.closed}
+    ended_badly: float | None = None
     while talking:
-        ready = connection.wait(list(talking), _patience_s(worker.process.exitcode for worker in workers))
+        patience_s = _patience_s(worker.process.exitcode for worker in workers)
+        if patience_s is not None:  # from the first bad end on, however much the others have to say
+            ended_badly = ended_badly or time.monotonic()
+            patience_s = max(0.0, ended_badly + patience_s - time.monotonic())
+        ready = connection.wait(list(talking), patience_s)
         if not ready:
             break
         for pipe in ready:
             worker = talking[pipe]  # type: ignore[index]
             try:
                 kind, value = json.loads(worker.pipe.recv_bytes())
-            except EOFError:
+            except (EOFError, OSError):  # the latter: killed in the middle of a word
                 del talking[worker.pipe]
                 worker.process.join()
             else:

@@ -193,9 +193,8 @@ def _bury() -> None:
             client.create_concurrency_limit(GPU, 1)
         else:
             if len(dead) == len(runs):
-                client.reset_concurrency_limit_by_tag(
-                    GPU
-                )  # ends leases; a slot whose server died with it has none left
+                # The reset ends leases; a slot whose server died with its holder has none left.
+                client.reset_concurrency_limit_by_tag(GPU)
                 client.update_global_concurrency_limit(f"tag:{GPU}", GlobalConcurrencyLimitUpdate(active_slots=0))
 
 

@@ -1,13 +1,10 @@
 """Being asked to stop, and doing so where nothing is lost."""
 
-import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-
-log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -21,12 +18,13 @@ def asked_to_stop() -> Iterator[Callable[[], bool]]:
         yield lambda: False
         return
     noted: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}
 
     def note(number: int, _frame: FrameType | None) -> None:
+        # Nothing more: a handler that logs would wait for ever where the step that it interrupts is logging.
         noted.append(number)
         give_back()
-        log.info("stopping after this step; once more stops at once")
 
     def give_back() -> None:
         for number, handler in before.items():

@@ -30,16 +30,19 @@ def work(stage: str) -> Iterator[Path]:
     facts = dag.facts(described, settings.read())
     folder = machine.root() / paths.WORK / dag.key(facts)
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "lock", blocking=False)  # the system's own: it ends with the process, however that ends
+    lock = FileLock(folder / "lock")  # the system's own: it ends with the process, however that ends
     try:
-        with lock:
-            _tell(stage, folder, facts)
-            with paths.whole(folder / FACTS) as temporary:
-                temporary.write_text(json.dumps(facts, indent=1), encoding="utf-8")
-            yield folder
-            paths.remove(folder)
+        lock.acquire(blocking=False)
     except Timeout:
         raise ValueError(f"{stage}: another process is at this very work ({folder}); wait for it, or stop it") from None
+    try:
+        _tell(stage, folder, facts)
+        with paths.whole(folder / FACTS) as temporary:
+            temporary.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        yield folder
+        paths.remove(folder)
+    finally:
+        lock.release()
 
 
 def _tell(stage: str, folder: Path, facts: Mapping[str, Any]) -> None:
@@ -59,6 +62,8 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return in words what differs; hashes are too long to be shown."""
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     return [
-        f"{name} has changed" if name.startswith("deps.") else f"{name} is {now.get(name)}, was {before.get(name)}"
+        f"{name} has changed"
+        if name.startswith(("deps.", "first_weights."))
+        else f"{name} is {now.get(name)}, was {before.get(name)}"
         for name in names
     ]

@@ -95,7 +95,7 @@ def add(model: nn.Module, settings: LoraSettings, *, new: Sequence[nn.Module] = 
     chosen = [(parent, name) for parent, name in places if name in settings.layers]
     if missing := set(settings.layers) - {name for _, name in chosen}:
         raise ValueError(
-            f"layers has {', '.join(sorted(missing))}, which this model lacks: its output matrix is the token "
+            f"lora.layers has {', '.join(sorted(missing))}, which this model lacks: its output matrix is the token "
             f"embedding (tie_weights); choose among the maps of the blocks"
         )
     if any(isinstance(module, LoraLinear) for module in model.modules()):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
 
 HOST = "127.0.0.1"
+"""Where the processes meet: all on this machine."""
 PATIENCE = timedelta(minutes=30)
 """How long a process waits for the others: one may be writing a state of many gigabytes."""
 BUCKET = 2**23

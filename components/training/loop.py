@@ -3,8 +3,9 @@
 Whoever calls it decides what happens between two steps: evaluate, record, save, or stop. The loop holds nothing but the
 model and the optimizers, and asks for each batch by its number, so that a run can go on from any step.
 
-Several processes, each with this loop (`distributed`), make the same steps as one: each computes its rows of every
-batch, and sums and counts are added up over all before they are divided.
+Several processes, each with this loop (`distributed`), make the same steps as one but for rounding, and for dropout,
+which each draws for its own rows: each computes its rows of every batch, and sums and counts are added up over all
+before they are divided.
 
 The processor runs ahead of the device: nothing in a step waits for a number of it.
 """

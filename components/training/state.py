@@ -67,13 +67,14 @@ def save(
     files = {_MODEL: _gathered(model.state_dict()), _OPTIMIZER: _gathered(_tensors(optimizers))}
     if distributed.rank() > 0:
         return final
+    for left in folder.glob(".step-*.partial"):  # by a process that was killed
+        shutil.rmtree(left)
     partial = folder / f".{final.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         for name, tensors in files.items():
             safetensors.torch.save_file(tensors, partial / name)
-        hashes = {name: _sha256(partial / name) for name in files}
+        hashes = {name: _sha256(partial / name) for name in files} | {"rows": _sha256_of_rows(rows)}
         content = {"fingerprint": fingerprint, "sha256": hashes, "rows": list(rows)}
         (partial / _STATE).write_text(json.dumps(content), encoding="utf-8")
         for path in (*partial.iterdir(), partial):
@@ -85,8 +86,9 @@ def save(
         raise OSError(f"{partial}: cannot be written: {error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    for older in _states(folder)[KEPT:]:
-        shutil.rmtree(older)
+    later = [state for state in _states(folder) if state.name > final.name]  # damaged, or this run had gone on from it
+    for useless in (*later, *_states(folder)[len(later) + KEPT :]):
+        shutil.rmtree(useless)
     return final
 
 
@@ -117,6 +119,8 @@ def _read(state: Path, model: nn.Module, optimizers: Sequence[Optimizer], finger
         theirs, hashes, rows = content["fingerprint"], content["sha256"], content["rows"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Damaged(f"{_STATE} cannot be read ({type(error).__name__})") from error
+    if not isinstance(rows, list) or hashes.get("rows") != _sha256_of_rows(rows):
+        raise Damaged(f"{_STATE} is not what was written")
     if theirs != fingerprint:
         raise Damaged(f"of other data or settings ({theirs}, expected {fingerprint})")
     files = {}
@@ -163,6 +167,10 @@ def _remember(optimizers: Sequence[Optimizer], tensors: dict[str, Tensor]) -> No
                 mine = distributed.like(target, tensor) if tensor.shape == target.shape else tensor
                 remembered.setdefault(int(parameter), {})[name] = mine
         optimizer.load_state_dict({**optimizer.state_dict(), "state": remembered})
+
+
+def _sha256_of_rows(rows: Sequence[Row]) -> str:
+    return hashlib.sha256(json.dumps(list(rows)).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

@@ -47,10 +47,8 @@ class FinetuneClassifierSettings(TrainingSettings):
         """Refuse numbers out of range, and first weights that cannot be."""
         super().__post_init__()
         starting.check_start(self.start_from, "base")
-        for name, least in {"seed": 0, "max_length": 1}.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"{name} is {value}; expected {least} or more")
+        if self.max_length is not None and self.max_length < 1:
+            raise ValueError(f"max_length is {self.max_length}; expected 1 or more")
 
 
 @stage

@@ -125,3 +125,13 @@ def test_the_key_of_work_changes_with_params_data_and_stage_alone(project):
     assert dag.key(dag.facts(replace(stage, name="respond"), sections)) != first
     Path("data/one").write_bytes(b"abd")
     assert dag.key(dag.facts(stage, sections)) != first
+
+
+def test_the_key_of_work_changes_with_the_first_weights(project):
+    Path("mine").mkdir()
+    Path("mine/model.safetensors").write_bytes(b"abc")
+    stage = dag.Stage("pretrain", "python -m pipeline pretrain", ("pretrain",), (), (), (), ())
+    sections = {"pretrain": {"start_from": "mine"}}
+    first = dag.key(dag.facts(stage, sections))
+    Path("mine/model.safetensors").write_bytes(b"abd")
+    assert dag.key(dag.facts(stage, sections)) != first

@@ -120,6 +120,7 @@ DAMAGES = {
     "no weights": lambda folder: (folder / "model.safetensors").unlink(),
     "no description": lambda folder: (folder / "state.json").unlink(),
     "another description": lambda folder: (folder / "state.json").write_text("[]"),
+    "a number of the rows": lambda folder: change(folder / "state.json", "0.1", "0.2"),
     "no file at all": lambda folder: [path.unlink() for path in folder.iterdir()],
 }
 
@@ -128,6 +129,12 @@ def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
 
 
 def halve(path: Path) -> None:
@@ -161,12 +168,21 @@ def test_a_state_of_other_data_or_settings_is_not_taken(tmp_path):
 
 def test_what_a_killed_save_left_is_no_state_and_goes_with_the_next(tmp_path):
     model, optimizers = trained(2)
-    half = tmp_path / ".step-000000002.partial"
+    half = tmp_path / ".step-000000001.partial"
     shutil.copytree(state.save(tmp_path / "other", model, optimizers, ROWS, "key"), half)
     (half / "state.json").unlink()
     assert state.restore(tmp_path, *fresh(), "key") == state.Restored([], ())
     state.save(tmp_path, model, optimizers, ROWS, "key")
     assert names(tmp_path) == ["other", "step-000000002"]
+
+
+def test_a_run_that_begins_anew_keeps_its_own_states_not_the_damaged_ones_of_later_steps(tmp_path):
+    model, optimizers = trained(2)
+    for count in (7, 8):
+        halve(state.save(tmp_path, model, optimizers, ROWS[:1] * count, "key") / "model.safetensors")
+    state.save(tmp_path, model, optimizers, ROWS[:1], "key")
+    assert names(tmp_path) == ["step-000000001"]
+    assert state.restore(tmp_path, *fresh(), "key") == state.Restored(ROWS[:1], ())
 
 
 def test_a_state_saved_again_replaces_the_damaged_one(tmp_path):

@@ -73,4 +73,4 @@ def test_lora_changes_the_chosen_maps_alone(run):
 
 def test_lora_of_a_head_that_is_tied_is_refused(failure):
     said = failure("finetune_instructions", {"lora": {"rank": 2, "alpha": 4, "layers": ["head"]}})
-    assert "layers has head, which this model lacks" in said
+    assert "lora.layers has head, which this model lacks" in said
