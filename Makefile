@@ -34,7 +34,7 @@ check: setup
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/test_architecture.py
 
-# Two hundred kills of each training, compared byte for byte: minutes. After make repro.
+# Two hundred kills of each training, alone and in two processes, compared byte for byte. After make repro.
 soak: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.soak --moments 200
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.soak --moments 200 --processes 2
