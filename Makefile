@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup repro test check soak ui clean FORCE
+.PHONY: setup repro test test-ray check soak ui clean FORCE
 
 setup: .venv/installed data/interpreter.txt
 
@@ -26,6 +26,12 @@ repro: setup
 
 test: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+# Trainings on a Ray cluster that the tests start; the extra it wants is 240 MB.
+test-ray: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	--constraint constraints-ray.txt --editable '.[ray,test]'
+	$(BIN)/python -m pytest tests/integrations
 
 check: setup
 	$(BIN)/ruff check

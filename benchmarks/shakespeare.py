@@ -16,7 +16,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +146,7 @@ def ours(name: str, text: Text, vocab_size: int, seed: int, steps: int) -> Conte
     del section["start_from"], section["model"]
     how: TrainingSettings = settings.parse("pretrain", section, TrainingSettings)
     torch.manual_seed(seed)
-    model = GPT(_shape(vocab_size))
+    model = GPT(replace(_shape(vocab_size), positions="rotary"))
     batches = drawn(text[0], how.batch_size, seed)
     training = train(model, batches, next_token, how, device=CPU, optimizers=make(model, how.optimizer))
     return Contestant(name, lambda: mean_loss(model, in_order(text[1]), next_token, device=CPU).value, training)

@@ -39,6 +39,9 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 SAVE_STEPS = "3"
 
+Environment = dict[str, str]
+"""Variables of a training's process, beside those of this one."""
+
 
 @dataclass
 class Trial:
@@ -63,12 +66,12 @@ def main(words: list[str]) -> int:
     arguments = parser.parse_args(words)
     torch.set_num_threads(1)  # processes are forked from this one
     launch.START_METHOD = "fork"  # this process has one thread and no GPU, and imports take longer than trainings
-    os.environ["PIPELINE_PROCESSES"] = str(arguments.processes)
+    environment = {"PIPELINE_PROCESSES": str(arguments.processes), "PIPELINE_SAVE_STEPS": SAVE_STEPS}
     with tempfile.TemporaryDirectory() as temporary:
         project = copied(Path.cwd(), Path(temporary) / "project")
         draw = random.Random(arguments.seed)
         with chdir(project):
-            trials = [killed(stage, arguments.moments, draw) for stage in arguments.stages]
+            trials = [killed(stage, arguments.moments, draw, environment) for stage in arguments.stages]
     print(table(trials))
     return int(any(trial.different for trial in trials))
 
@@ -99,27 +102,26 @@ def copied(project: Path, target: Path) -> Path:
     return target
 
 
-def killed(stage: str, moments: int, draw: random.Random) -> Trial:
+def killed(stage: str, moments: int, draw: random.Random, environment: Environment) -> Trial:
     """Kill a stage's training as often as asked and compare each that was brought to its end."""
-    os.environ["PIPELINE_SAVE_STEPS"] = SAVE_STEPS
-    train(stage)  # whatever is read for the first time is read now
+    train(stage, environment)  # whatever is read for the first time is read now
     started = time.monotonic()
-    assert train(stage), f"{stage} fails when it is left alone"
+    assert train(stage, environment), f"{stage} fails when it is left alone"
     longest_s = time.monotonic() - started
     expected, trial = made(stage), Trial(stage)
     while sum(trial.moments.values()) < moments:
-        if train(stage, kill_after_s=draw.uniform(0.0, longest_s), victim=draw.random()):
+        if train(stage, environment, kill_after_s=draw.uniform(0.0, longest_s), victim=draw.random()):
             trial.runs += 1
             trial.different += made(stage) != expected
         else:
             trial.moments[moment()] += 1
-    assert train(stage), f"{stage} fails when it goes on"
+    assert train(stage, environment), f"{stage} fails when it goes on"
     trial.runs += 1
     trial.different += made(stage) != expected
     return trial
 
 
-def train(stage: str, kill_after_s: float | None = None, victim: float = 0.0) -> bool:
+def train(stage: str, environment: Environment, kill_after_s: float | None = None, victim: float = 0.0) -> bool:
     """Run a stage's training task in a process of its own; return False where that was killed before its end.
 
     `victim`, 0..1, says which of it and its own processes is killed.
@@ -129,6 +131,7 @@ def train(stage: str, kill_after_s: float | None = None, victim: float = 0.0) ->
     task = sys.modules[f"pipeline.stages.{stage}"].train.fn  # as a plain function, without Prefect around it
     if (child := os.fork()) == 0:
         status = 1
+        os.environ.update(environment)  # the child's own: a fork is given its variables so
         try:
             task(how)
             status = 0

@@ -79,7 +79,7 @@ def fit(
             for step in steps:
                 run.unread.append(step)
                 beat(f"step {step.step + 1} of {how.max_steps}")
-                is_asked, is_late = distributed.any_of(asked(), run.is_save_late())
+                is_asked, is_late = distributed.any_of(asked() or launch.is_asked_to_stop(), run.is_save_late())
                 is_saved = how.is_evaluated(step.step) or run.is_save_due(step.step) or is_late or is_asked
                 if is_saved or len(run.unread) == READ_EVERY:
                     run.read()

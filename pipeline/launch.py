@@ -1,8 +1,9 @@
 """A task's training in as many processes as the environment names, which begin, work and end together.
 
 The launcher is the process that runs the stage: it alone has the Prefect run, the MLflow run and the lock of the work.
-Its processes train; the first tells it what to log, how the curve goes on and what comes back. Ctrl-C and SIGTERM reach
-the launcher, which hands them on; a process that dies ends all of them, and so does the launcher's own end.
+Its processes train, on this machine or on those of a Ray cluster; the first tells it what to log, how the curve goes on
+and what comes back. Ctrl-C and SIGTERM reach the launcher, which hands them on; a process that dies ends all of them,
+and so does the launcher's own end.
 """
 
 import json
@@ -10,11 +11,14 @@ import logging
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -25,6 +29,7 @@ import torch.distributed as dist
 
 from components.training import distributed
 from pipeline import machine, tracking
+from pipeline.stopping import asked_to_stop
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,6 +39,8 @@ START_METHOD = "spawn"
 STOPPED = {-signal.SIGTERM, 128 + signal.SIGTERM}  # how processes end that stop as asked, or with one that was asked
 SAVING_S = 600  # what the first may take to keep the state when others have stopped
 PATIENCE_S = 5  # between a process's failure and the end of those that wait for it, maybe in vain
+
+log = logging.getLogger(__name__)
 
 _launcher: "_Launcher | None" = None
 
@@ -47,14 +54,17 @@ def run(body: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
     process is killed.
     """
     count = machine.processes()
-    if count == 1:
-        return body(*arguments, **named)
-    store = dist.TCPStore(distributed.HOST, 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
     threads = max(1, torch.get_num_threads() // count)
-    workers: list[_Worker] = []
+    call = partial(body, *arguments, **named)
+    if (address := machine.ray_address()) is not None:
+        return _run_on_ray(address, count, threads, call)
+    if count == 1:
+        return call()
+    store = _store()
+    workers: list[_Process] = []
     try:
         for rank in range(count):
-            workers.append(_started(_Place(rank, count, store.port, threads), body, arguments, named))
+            workers.append(_started(_Place(rank, count, store.port, threads), call))
         _listen(workers)
         returned: R = workers[0].returned
         return returned
@@ -78,6 +88,11 @@ def points(rows: Sequence[Mapping[str, float]]) -> None:
         _launcher.tell("points", list(rows))
 
 
+def is_asked_to_stop() -> bool:
+    """Tell whether the launcher has asked this process to stop where no signal reaches it: in a Ray cluster."""
+    return _launcher is not None and _launcher.is_asking()
+
+
 def leave_to_the_first() -> None:
     """End the group, and well each process that is not its first: what is left to do is done by one."""
     if distributed.count() > 1:
@@ -97,32 +112,76 @@ class _Place:
     threads: int
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Worker:
-    """One of the processes, as the launcher knows it."""
+    """What one of the processes has told."""
 
-    place: _Place
-    process: BaseProcess
-    pipe: Connection
+    name: str
     returned: Any = None
     error: tuple[float, str, str] | None = None
-    """When it failed (the machine's monotonic clock), how, and in what words."""
-
-    @property
-    def name(self) -> str:
-        return f"process {self.place.rank + 1} of {self.place.count}"
+    """When it failed (seconds since 1970), how, and in what words."""
 
 
-def _started(place: _Place, body: Callable[..., object], arguments: tuple[Any, ...], named: dict[str, Any]) -> _Worker:
+@dataclass(kw_only=True)
+class _Process(_Worker):
+    """One of this machine's."""
+
+    process: BaseProcess
+    pipe: Connection
+
+
+def _store() -> dist.TCPStore:  # type: ignore[name-defined]
+    """Return where the processes meet, which listens on this machine alone: left to itself it would on all networks."""
+    with socket.create_server((distributed.HOST, 0)) as server:
+        port, listener = server.getsockname()[1], server.detach()
+    return dist.TCPStore(distributed.HOST, port, is_master=True, wait_for_workers=False, master_listen_fd=listener)  # type: ignore[attr-defined]
+
+
+def _started(place: _Place, body: Callable[[], object]) -> _Process:
     context = multiprocessing.get_context(START_METHOD)
     pipe, other_end = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(place, other_end, body, arguments, named), daemon=True)  # type: ignore[attr-defined]
+    process = context.Process(target=_work_here, args=(place, other_end, body), daemon=True)  # type: ignore[attr-defined]
     process.start()
     other_end.close()  # it is the process's alone: its end is the pipe's
-    return _Worker(place, process, pipe)
+    return _Process(name=_name(place.rank, place.count), process=process, pipe=pipe)
 
 
-def _listen(workers: Sequence[_Worker], *, is_stopping: bool = False) -> None:
+def _name(rank: int, count: int) -> str:
+    return f"process {rank + 1} of {count}"
+
+
+def _run_on_ray(address: str, count: int, threads: int, body: Callable[[], R]) -> R:
+    """Return what the body returns in the first of the processes that a Ray cluster runs."""
+    from integrations import ray_train  # late: what it needs is an extra
+
+    log.info("%d process(es) on the Ray cluster at %s", count, address)
+    workers = [_Worker(name=_name(rank, count)) for rank in range(count)]
+    with asked_to_stop() as asked:
+        words = ray_train.run(
+            partial(_work_there, body, threads),
+            address,
+            count=count,
+            threads=threads,
+            on_gpus=machine.device().startswith("cuda"),
+            environment=machine.handed_on(),
+            is_asked_to_stop=asked,
+        )
+        seen: Exception | None = None
+        try:
+            with closing(words):
+                for rank, said in words:
+                    _hear(workers[rank], *json.loads(said))
+                    if (error := workers[rank].error) and error[1] in _KINDS:
+                        break  # Ray would see it seconds later
+        except (ChildProcessError, RuntimeError) as error_seen:
+            seen = error_seen
+        if reason := _why(workers, seen):
+            raise reason
+    returned: R = workers[0].returned
+    return returned
+
+
+def _listen(workers: Sequence[_Process], *, is_stopping: bool = False) -> None:
     """Pass on what the processes say until all have ended; raise for the first bad end, unless they were to stop."""
     talking = {worker.pipe: worker for worker in workers if not worker.pipe.closed}
     ended_badly: float | None = None
@@ -167,55 +226,82 @@ def _hear(worker: _Worker, kind: str, value: Any) -> None:
         worker.error = (value[0], kind, value[1])
 
 
-def _reason(workers: Sequence[_Worker]) -> Exception:
-    """Return why processes that ended badly did: not that they lost sight of each other, which follows."""
+def _reason(workers: Sequence[_Process]) -> Exception:
+    """Return why processes of this machine ended badly."""
+    killed = None
+    for worker in workers:
+        if killed is None and (status := worker.process.exitcode or 0) < 0:
+            by = signal.Signals(-status).name
+            killed = ChildProcessError(f"{worker.name} was ended by {by}; start again to go on from the last state")
+    ended = next(worker for worker in workers if worker.process.exitcode)
+    return _why(workers, killed) or ChildProcessError(f"{ended.name} ended with status {ended.process.exitcode}")
+
+
+def _why(workers: Sequence[_Worker], seen: Exception | None) -> Exception | None:
+    """Return why processes ended badly, if they did: not that they lost sight of each other, which follows.
+
+    `seen` is what was seen from without: a ChildProcessError where one was killed.
+    """
     errors = sorted((worker.error, worker.name) for worker in workers if worker.error)
     for (_, kind, words), _ in errors:
         if kind in _KINDS:
             return _KINDS[kind](words)
-    for worker in workers:
-        if (status := worker.process.exitcode or 0) < 0:
-            by = signal.Signals(-status).name
-            return ChildProcessError(f"{worker.name} was ended by {by}; start again to go on from the last state")
+    if isinstance(seen, ChildProcessError):
+        return seen
     for (_, _, words), name in errors:
         return RuntimeError(f"{name} failed: {words}")
-    ended = next(worker for worker in workers if worker.process.exitcode)
-    return ChildProcessError(f"{ended.name} ended with status {ended.process.exitcode}")
+    return seen
 
 
 _KINDS: dict[str, type[Exception]] = {"ValueError": ValueError, "OSError": OSError}
 
 
-def _work(
-    place: _Place, pipe: Connection, body: Callable[..., object], arguments: tuple[Any, ...], named: dict[str, Any]
-) -> None:
-    """Be one of the processes."""
-    global _launcher
+def _work_here(place: _Place, pipe: Connection, body: Callable[[], object]) -> None:
+    """Be one of this machine's processes."""
     os.setpgid(0, 0)  # Ctrl-C in a terminal comes from the launcher alone, else it would come twice
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_the_launcher, daemon=True).start()
-    _launcher = _Launcher(pipe, is_first=place.rank == 0)
-    log = logging.getLogger("pipeline")
-    log.setLevel(logging.INFO)
-    log.handlers, log.propagate = [_launcher], False
-    torch.set_num_threads(place.threads)
-    try:
+
+    def grouped() -> object:
         with distributed.group(place.rank, place.count, place.port, torch.device(machine.device())):
-            _launcher.tell("returned", body(*arguments, **named))
+            return body()
+
+    _work(grouped, place.threads, _Launcher(pipe.send_bytes, is_first=place.rank == 0))
+
+
+def _work_there(
+    body: Callable[[], object], threads: int, rank: int, send: Callable[[bytes], None], is_asking: Callable[[], bool]
+) -> None:
+    """Be one of a Ray cluster's processes, which are a group already."""
+    _work(body, threads, _Launcher(send, is_first=rank == 0, is_asking=is_asking))
+
+
+def _work(body: Callable[[], object], threads: int, launcher: "_Launcher") -> None:
+    global _launcher
+    _launcher = launcher
+    ours = logging.getLogger("pipeline")
+    ours.setLevel(logging.INFO)
+    ours.handlers, ours.propagate = [launcher], False
+    torch.set_num_threads(threads)
+    try:
+        launcher.tell("returned", body())
     except ValueError as error:
-        _launcher.fail("ValueError", str(error))
+        launcher.fail("ValueError", str(error))
     except OSError as error:
-        _launcher.fail("OSError", str(error))
+        launcher.fail("OSError", str(error))
     except Exception:  # whatever it is, the launcher says it once for all
-        _launcher.fail("Exception", traceback.format_exc())
+        launcher.fail("Exception", traceback.format_exc())
 
 
 class _Launcher(logging.Handler):
     """The way to the launcher: what is logged goes there too, of the first process."""
 
-    def __init__(self, pipe: Connection, *, is_first: bool) -> None:
+    def __init__(
+        self, send: Callable[[bytes], None], *, is_first: bool, is_asking: Callable[[], bool] = lambda: False
+    ) -> None:
         super().__init__()
-        self._pipe = pipe
+        self.is_asking = is_asking
+        self._send_bytes = send
         self._is_first = is_first
         self._one_at_a_time = threading.Lock()
 
@@ -229,12 +315,12 @@ class _Launcher(logging.Handler):
 
     def fail(self, kind: str, words: str) -> None:
         """Tell the launcher why this process ends, and end it."""
-        self._send(kind, [time.monotonic(), words])
+        self._send(kind, [time.time(), words])
         raise SystemExit(1)
 
     def _send(self, kind: str, value: object) -> None:
         with self._one_at_a_time:
-            self._pipe.send_bytes(json.dumps([kind, value]).encode())
+            self._send_bytes(json.dumps([kind, value]).encode())
 
 
 def _end_with_the_launcher() -> None:

@@ -34,7 +34,19 @@ QUIET = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes more, for what no run here asks
     "TOKENIZERS_PARALLELISM": "true",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # what deterministic algorithms on CUDA need
+    "RAY_USAGE_STATS_ENABLED": "0",
 }
+HANDED_ON = (
+    *QUIET,
+    "PREFECT_HOME",
+    "DVC_ROOT",
+    "PIPELINE_PROCESSES",
+    "PIPELINE_SHARDED",
+    "PIPELINE_SAVE_STEPS",
+    "PIPELINE_SAVE_MINUTES",
+    "RAY_ADDRESS",
+)
+"""What a training reads, wherever its processes are; no address or key of another server."""
 PACKAGES = ("torch", "numpy", "tiktoken", "tokenizers", "pyarrow", "prefect", "dvc", "mlflow", "great-expectations")
 
 
@@ -98,12 +110,12 @@ def _above_zero(name: str, usual: float) -> float:
 def processes() -> int:
     """Return how many processes share a training: `PIPELINE_PROCESSES`, 1 unless told, on CUDA one for each GPU used.
 
-    Raises ValueError for what is no number from 1, and where there are not as many devices.
+    Raises ValueError for what is no number from 1, and where there are not as many devices; a Ray cluster has its own.
     """
     given = os.environ.get("PIPELINE_PROCESSES") or "1"
     if not (given.isdecimal() and int(given) >= 1):
         raise ValueError(f"PIPELINE_PROCESSES is {given}; expected a whole number, 1 or more")
-    if int(given) > 1 and (named := device()) != "cpu":
+    if int(given) > 1 and ray_address() is None and (named := device()) != "cpu":
         import torch
 
         here = torch.cuda.device_count() if named == "cuda" else 1
@@ -123,6 +135,18 @@ def is_sharded() -> bool:
     if given == "1" and processes() == 1:
         raise ValueError("PIPELINE_SHARDED is 1, but there is one process; set PIPELINE_PROCESSES to 2 or more")
     return given == "1"
+
+
+def ray_address() -> str | None:
+    """Return `RAY_ADDRESS`, the Ray cluster that trainings run on."""
+    return os.environ.get("RAY_ADDRESS") or None
+
+
+def handed_on() -> dict[str, str]:
+    """Return the environment of a training's processes on other machines: the kind of device is the one here."""
+    given = {name: value for name, value in os.environ.items() if name in HANDED_ON or name.startswith("RAY_TRAIN_")}
+    modules = [str(Path.cwd()), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**given, "PIPELINE_DEVICE": device().partition(":")[0], "PYTHONPATH": os.pathsep.join(modules)}
 
 
 def mirror() -> str | None:
@@ -212,5 +236,17 @@ def description() -> dict[str, str]:
         "device": device(),
         "threads": str(torch.get_num_threads()),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "processor": processor(),
         **(many if processes() > 1 else {}),
     }
+
+
+def processor() -> str:
+    """Return the make of the processor, as far as the system tells: two of equal capability may round differently."""
+    described = Path("/proc/cpuinfo")
+    if not described.is_file():
+        return platform.processor()
+    first, _, _ = described.read_text(encoding="utf-8").partition("\n\n")
+    fields = dict(re.split(r"\s*:\s*", line, maxsplit=1) for line in first.splitlines())
+    known = ("model name", "cpu family", "model", "stepping", "cache size", "CPU implementer", "CPU part")
+    return " ".join(fields[name] for name in known if name in fields)

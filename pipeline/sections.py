@@ -29,7 +29,7 @@ from pipeline.comparing import estimate, percent, readable, scale, spoken
 from pipeline.findings import TUNED, Findings, numbers
 
 HEADLINE_JUDGES = 3  # with loss and accuracy five figures, as many as read well
-MACHINE = ("system", "device", "threads", "cpu_capability")  # as the training stages record it
+MACHINE = ("system", "device", "threads", "cpu_capability", "processor")  # as the training stages record it
 TRAINED = ("pretrain", "finetune_classifier", "finetune_instructions")
 
 

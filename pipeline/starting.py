@@ -10,7 +10,7 @@ from pipeline import paths
 def first_weights(start_from: str) -> GPT:
     """Return the model that `start_from` names: `base`, a published size, or a folder with a model.
 
-    The folder holds a checkpoint of ours, or a GPT-2 of any shape as it is published.
+    The folder holds a checkpoint of ours, or a GPT-2 or GPT-NeoX of any shape as it is published.
 
     Raises ValueError where it is none of these, or a published size that no source brings, or that is another one.
     """
@@ -34,7 +34,7 @@ def first_weights(start_from: str) -> GPT:
     if not folder.is_dir():
         sizes = ", ".join(PUBLISHED)
         raise ValueError(f"start_from is {start_from}; expected scratch, base, {sizes} or a folder with a checkpoint")
-    is_published = "n_embd" in checkpoint.read_config(folder)
+    is_published = not {"n_embd", "model_type"}.isdisjoint(checkpoint.read_config(folder))  # ours say neither
     return weights.load_published(folder) if is_published else checkpoint.load(folder)
 
 
@@ -64,5 +64,5 @@ def _shape(config: GPTConfig) -> str:
     tied = "tied" if config.tie_weights else "not tied"
     return (
         f"{config.n_layers} layers of {config.n_heads} heads, {config.emb_dim} wide, {config.context_length} tokens "
-        f"of {config.vocab_size}, {tied}"
+        f"of {config.vocab_size}, {tied}, {config.positions} positions"
     )

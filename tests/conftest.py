@@ -18,7 +18,7 @@ from pipeline import machine
 
 # Before any tool is imported: its home is the tests' own, and no address of the user's is asked.
 for name in list(os.environ):
-    if name.startswith(("PIPELINE_", "PREFECT_", "MLFLOW_", "DVC_")):
+    if name.startswith(("PIPELINE_", "PREFECT_", "MLFLOW_", "DVC_", "RAY_")):
         del os.environ[name]
 HOME = tempfile.TemporaryDirectory(prefix="pipeline-tests-")
 os.environ["PREFECT_HOME"] = str(Path(HOME.name) / ".prefect")

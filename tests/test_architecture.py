@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from inspect import signature
 from pathlib import Path
 
@@ -12,14 +13,15 @@ from pipeline import dag, paths, stages
 
 ROOT = Path(__file__).parents[1]
 STAGES = dag.stages(ROOT / paths.GRAPH)
+EXTRAS = ("ray",)
 TOOLS = {"prefect": "orchestration.py", "mlflow": "tracking.py", "great_expectations": "checks.py"}
-MODULES = sorted(path for top in ("components", "pipeline") for path in (ROOT / top).rglob("*.py"))
+MODULES = sorted(path for top in ("components", "integrations", "pipeline") for path in (ROOT / top).rglob("*.py"))
 
 
-def imported(path: Path) -> set[str]:
-    """Return the modules that a file imports anywhere, by their full names."""
+def imported(path: Path, nodes: Callable[[ast.AST], Iterable[ast.AST]] = ast.walk) -> set[str]:
+    """Return the modules that a file imports anywhere, or in the nodes given, by their full names."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -93,6 +95,14 @@ def test_a_tool_is_imported_by_one_file(tool):
         if any(name == tool or name.startswith(f"{tool}.") for name in imported(path))
     }
     assert users == {f"pipeline/{TOOLS[tool]}"}
+
+
+def test_what_an_extra_brings_is_imported_by_integrations_alone_and_late():
+    for path in MODULES:
+        extra = {name for name in imported(path) if name.split(".")[0] in EXTRAS}
+        assert extra == set() or path.parent.name == "integrations", path
+        at_once = {name for name in imported(path, nodes=ast.iter_child_nodes) if name.split(".")[0] in EXTRAS}
+        assert at_once == set(), path
 
 
 def test_the_environment_is_read_in_one_file():

@@ -80,10 +80,11 @@ class LoraLinear(nn.Module):
         return self.linear
 
 
-def add(model: nn.Module, settings: LoraSettings, *, new: Sequence[nn.Module] = ()) -> None:
+def add(model: nn.Module, settings: LoraSettings, *, new: Sequence[nn.Module] = (), section: str = "lora") -> None:
     """Put a LoraLinear in the place of each chosen linear map of `model`; only their changes are trained then.
 
     `new` parts, such as a classifier's head, are trained too: all of each, or its change where it is among the chosen.
+    `section` is the dotted name of the settings, said where something is wrong with them.
 
     A and B of a map in a block are matrices of that block to an optimizer: Muon takes them where it takes those.
 
@@ -95,8 +96,8 @@ def add(model: nn.Module, settings: LoraSettings, *, new: Sequence[nn.Module] = 
     chosen = [(parent, name) for parent, name in places if name in settings.layers]
     if missing := set(settings.layers) - {name for _, name in chosen}:
         raise ValueError(
-            f"lora.layers has {', '.join(sorted(missing))}, which this model lacks: its output matrix is the token "
-            f"embedding (tie_weights); choose among the maps of the blocks"
+            f"{section}.layers has {', '.join(sorted(missing))}, which this model lacks: its output matrix is the "
+            f"token embedding (tie_weights); choose among the maps of the blocks"
         )
     if any(isinstance(module, LoraLinear) for module in model.modules()):
         raise ValueError("the model has LoRA already; merge it first")

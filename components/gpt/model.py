@@ -1,4 +1,4 @@
-"""GPT-2: a pre-norm transformer decoder with learned positions, in every published size.
+"""GPT-2: a pre-norm transformer decoder with learned positions, in every published size; by setting with rotary ones.
 
 Source: Radford et al. 2019, Language Models are Unsupervised Multitask Learners; Raschka, Build a Large Language Model
 (From Scratch), chapter 4.
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from components.gpt.attention import attend
 from components.gpt.cache import Cache, LayerCache
+from components.gpt.rotary import Turns, turn, turns
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,11 @@ class GPTConfig:
     """Whether queries, keys and values have a bias: yes in GPT-2's published weights, no in the book's fresh ones."""
     tie_weights: bool
     """Whether the token embedding is the output matrix too: yes in GPT-2's published weights, no in the book."""
-    init: Literal["gpt2", "book"]
-    """First weights: "gpt2" as OpenAI's, "book" torch's defaults in the book's order (its seeds give its losses)."""
+    init: Literal["gpt2", "zero", "book"]
+    """First weights: "gpt2" as OpenAI's, "zero" those but for the last maps of each block, which begin at zero, "book"
+    torch's defaults in the book's order (its seeds give its losses)."""
+    positions: Literal["learned", "rotary"] = "learned"
+    """How a token's place is told: by a vector added to the token's, as in GPT-2, or by turning queries and keys."""
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "context_length", "emb_dim", "n_heads", "n_layers"):
@@ -52,8 +56,15 @@ class GPTConfig:
         for name in ("qkv_bias", "tie_weights"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} is {getattr(self, name)!r}; expected true or false")
-        if self.init not in ("gpt2", "book"):
-            raise ValueError(f"init is {self.init!r}; expected 'gpt2' or 'book'")
+        if self.init not in ("gpt2", "zero", "book"):
+            raise ValueError(f"init is {self.init!r}; expected 'gpt2', 'zero' or 'book'")
+        if self.positions not in ("learned", "rotary"):
+            raise ValueError(f"positions is {self.positions!r}; expected 'learned' or 'rotary'")
+        if self.positions == "rotary" and self.emb_dim // self.n_heads % 2:
+            raise ValueError(
+                f"emb_dim is {self.emb_dim} and n_heads {self.n_heads}: {self.emb_dim // self.n_heads} numbers a head; "
+                "rotary positions turn pairs: expected an even count"
+            )
 
 
 def _published(emb_dim: int, n_heads: int, n_layers: int) -> GPTConfig:
@@ -80,11 +91,12 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(config.emb_dim, config.emb_dim)
 
     def forward(
-        self, x: Float[Tensor, "batch token emb_dim"], cache: LayerCache | None = None
+        self, x: Float[Tensor, "batch token emb_dim"], cache: LayerCache | None = None, by: Turns | None = None
     ) -> Float[Tensor, "batch token emb_dim"]:
-        """Return for each token a mixture of the values it looks at."""
+        """Return for each token a mixture of the values it looks at; `by` are rotary positions."""
         qkv = self.qkv(x).unflatten(-1, (3, self.n_heads, -1))  # (batch, token, 3, heads, emb_dim / heads)
-        queries, keys, values = qkv.permute(2, 0, 3, 1, 4)  # each (batch, heads, token, emb_dim / heads)
+        values = qkv[:, :, 2].transpose(1, 2)  # (batch, heads, token, emb_dim / heads), as are queries and keys
+        queries, keys = (qkv[:, :, :2] if by is None else turn(qkv[:, :, :2], by)).permute(2, 0, 3, 1, 4)
         mask = None
         if cache is not None:
             keys, values, mask = cache.append(keys, values)
@@ -128,10 +140,10 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(config.drop_rate)
 
     def forward(
-        self, x: Float[Tensor, "batch token emb_dim"], cache: LayerCache | None = None
+        self, x: Float[Tensor, "batch token emb_dim"], cache: LayerCache | None = None, by: Turns | None = None
     ) -> Float[Tensor, "batch token emb_dim"]:
         """Return the vectors with what this block adds."""
-        x = x + self.dropout(self.attention(self.attention_norm(x), cache))
+        x = x + self.dropout(self.attention(self.attention_norm(x), cache, by))
         out: Tensor = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
         return out
 
@@ -143,7 +155,8 @@ class Body(nn.Module):
         super().__init__()
         self.config = config
         self.token_embedding = nn.Embedding(config.vocab_size, config.emb_dim)
-        self.position_embedding = nn.Embedding(config.context_length, config.emb_dim)
+        is_learned = config.positions == "learned"
+        self.position_embedding = nn.Embedding(config.context_length, config.emb_dim) if is_learned else None
         self.dropout = nn.Dropout(config.drop_rate)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
         self.final_norm = nn.LayerNorm(config.emb_dim)
@@ -159,10 +172,16 @@ class Body(nn.Module):
         end = start + ids.shape[1]
         if end > self.config.context_length:
             raise ValueError(f"ids are {end} tokens long; the model reads at most {self.config.context_length}")
-        positions = cache.positions[:, start:end] if cache else torch.arange(start, end, device=ids.device)
-        x: Tensor = self.dropout(self.token_embedding(ids) + self.position_embedding(positions))
+        positions = cache.positions[:, start:end] if cache else torch.arange(start, end, device=ids.device)[None]
+        x: Tensor = self.token_embedding(ids)
+        by = None
+        if self.position_embedding is None:
+            by = turns(positions, self.config.emb_dim // self.config.n_heads)
+        else:
+            x = x + self.position_embedding(positions)
+        x = self.dropout(x)
         for layer, block in enumerate(self.blocks):
-            x = block(x, cache.layers[layer] if cache else None)
+            x = block(x, cache.layers[layer] if cache else None, by)
         out: Tensor = self.final_norm(x)
         return out
 
@@ -230,7 +249,7 @@ def draw_weights(model: GPT) -> None:
     for module in model.modules():  # in the order of the book's draws
         if isinstance(module, nn.LayerNorm):
             module.reset_parameters()
-    {"gpt2": _draw_gpt2, "book": _draw_book}[model.config.init](model)
+    {"gpt2": _draw_gpt2, "zero": _draw_zero, "book": _draw_book}[model.config.init](model)
 
 
 def _draw_gpt2(model: GPT) -> None:
@@ -244,6 +263,17 @@ def _draw_gpt2(model: GPT) -> None:
             nn.init.normal_(module.weight, std=0.02 / math.sqrt(2 * model.config.n_layers) if is_residual else 0.02)
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def _draw_zero(model: GPT) -> None:
+    """Draw as GPT-2's, then let each block add nothing at first: what it is to add is learned sooner.
+
+    Source: Zhang et al. 2019, Fixup Initialization, section 3 (rule 1).
+    """
+    _draw_gpt2(model)
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear) and name.endswith(("out_proj", "down")):
+            nn.init.zeros_(module.weight)
 
 
 def _draw_book(model: GPT) -> None:

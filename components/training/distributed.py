@@ -1,7 +1,11 @@
 """One training in several processes: each computes a part of every batch, and what they add up is the same in all.
 
-Two ways, which come out the same but for rounding: each process holds everything and they add up their gradients, or
-each holds a shard of every parameter, its gradient and its moments (`shard`), for a model that one device cannot hold.
+Without dropout any number of processes makes the same steps but for rounding. Dropout each process draws for its own
+rows: with it another number of processes is another draw, as another seed is.
+
+Two ways, which for one number of processes come out the same but for rounding: each holds everything and they add up
+their gradients, or each holds a shard of every parameter, its gradient and its moments (`shard`), for a model that one
+device cannot hold.
 
 Without a process group of torch.distributed there is one process, and everything here leaves things as they are. A
 group is opened by `group`, or by whoever calls (under torchrun: `torch.distributed.init_process_group`).

@@ -2,8 +2,9 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -15,6 +16,10 @@ from components.training import distributed
 
 PEAK = "peak_learning_rate"
 """Key of each parameter group under which its learning rate stands while `lr` moves with the schedule."""
+STACK = "stack"
+"""Key of each of Muon's groups: how many matrices stand one above the other in one parameter."""
+_STACKS = {"qkv": 3}
+"""Modules whose weight is such a stack: queries, keys and values are three matrices, made by one product."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,9 @@ def make(model: nn.Module, settings: OptimizerSettings) -> list[Optimizer]:
     """Return the optimizers that together move each parameter of `model` that wants a gradient, each exactly once.
 
     A matrix of a block is a parameter of two dimensions below a numbered module, as in `blocks.3.feed_forward.weight`:
-    what stands in a ModuleList or Sequential. Embeddings and an output head stand beside the blocks. A parameter that
-    is shared, such as a tied head, counts once, by its first name.
+    what stands in a ModuleList or Sequential. Embeddings and an output head stand beside the blocks. Muon makes each
+    matrix orthogonal by itself, those of queries, keys and values too (a module named `qkv` holds the three). A
+    parameter that is shared, such as a tied head, counts once, by its first name.
 
     Raises ValueError if no parameter wants a gradient.
     Source: Jordan et al. 2024, Muon; rate matched to AdamW's as in Liu et al. 2025, Muon is Scalable for LLM Training,
@@ -67,7 +73,10 @@ def make(model: nn.Module, settings: OptimizerSettings) -> list[Optimizer]:
         raise ValueError("the model has no parameter to train; expected at least one that requires a gradient")
     if settings.name == "adamw":
         return [_adamw([parameter for _, parameter in trained], settings.learning_rate, settings)]
-    matrices = [parameter for name, parameter in trained if _is_block_matrix(name, parameter)]
+    matrices = defaultdict(list)
+    for name, parameter in trained:
+        if _is_block_matrix(name, parameter):
+            matrices[_STACKS.get(name.split(".")[-2], 1)].append(parameter)
     others = [parameter for name, parameter in trained if not _is_block_matrix(name, parameter)]
     rate_of_others = settings.adamw_learning_rate or settings.learning_rate
     return [
@@ -124,36 +133,39 @@ class BatchedMuon(Muon):
         momenta = [self.state[matrix]["momentum_buffer"] for matrix in matrices]
         gradients = torch.stack([matrix.grad for matrix in matrices])  # type: ignore[misc]
         new_momenta = torch.stack(momenta).lerp_(gradients, 1 - group["momentum"])
-        direction = distributed.on_whole(_orthogonal, gradients.lerp_(new_momenta, group["momentum"]))  # Nesterov's
-        rate = 0.2 * math.sqrt(max(matrices[0].shape)) * group["lr"]  # match_rms_adamw: Liu et al. 2025, eq. 4
+        stack, (rows, columns) = int(group[STACK]), matrices[0].shape
+        nesterov = gradients.lerp_(new_momenta, group["momentum"])
+        direction = distributed.on_whole(partial(_orthogonal, stack=stack), nesterov)
+        rate = 0.2 * math.sqrt(max(rows // stack, columns)) * group["lr"]  # match_rms_adamw: Liu et al. 2025, eq. 4
         moved = torch.stack(matrices).mul_(1 - group["lr"] * group["weight_decay"]).add_(direction.float(), alpha=-rate)
         for old, new in zip((*matrices, *momenta), (*moved, *new_momenta), strict=True):
             old.copy_(new if found_inf is None else torch.where(found_inf == 0, new, old))
 
 
-def _orthogonal(matrices: Float[Tensor, "matrix row column"]) -> Float[Tensor, "matrix row column"]:
-    """Return matrices with the same singular vectors and singular values of about 1, in bfloat16.
+def _orthogonal(stacks: Float[Tensor, "stack row column"], stack: int) -> Float[Tensor, "stack row column"]:
+    """Return `stack` matrices in each with the same singular vectors and singular values of about 1, in bfloat16.
 
     Source: torch/optim/_muon.py of torch 2.13, `_zeropower_via_newtonschulz`, for many matrices at once.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
+    matrices = stacks.reshape(-1, stacks.shape[1] // stack, stacks.shape[2])
     is_tall = matrices.shape[1] > matrices.shape[2]
     x = (matrices.mT if is_tall else matrices).bfloat16()
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     for _ in range(5):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.mT if is_tall else x
+    orthogonal: Tensor = x.mT if is_tall else x
+    return orthogonal.reshape(stacks.shape)
 
 
 def _is_block_matrix(name: str, parameter: Tensor) -> bool:
     return parameter.ndim == 2 and any(part.isdecimal() for part in name.split("."))
 
 
-def _muon(parameters: list[nn.Parameter], settings: OptimizerSettings) -> Muon:
-    group = {"params": parameters, PEAK: settings.learning_rate}
+def _muon(stacks: Mapping[int, list[nn.Parameter]], settings: OptimizerSettings) -> Muon:
     return BatchedMuon(
-        [group],
+        [{"params": parameters, STACK: stack, PEAK: settings.learning_rate} for stack, parameters in stacks.items()],
         lr=settings.learning_rate,
         weight_decay=settings.weight_decay,
         momentum=settings.momentum,

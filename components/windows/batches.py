@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from components.windows.order import shuffled
 from components.windows.shards import Windows
 
 Batch = tuple[Int64[Tensor, "batch token"], Int64[Tensor, "batch token"]]
@@ -17,8 +18,8 @@ class Batches:
     """Shuffled batches, each a function of (seed, index): any can be asked for, in any order, as often as one likes.
 
     Batch `index` belongs to epoch index // steps_per_epoch. An epoch reads every window once, in an order of its own,
-    but for the last len(windows) % batch_size of that order, which would not fill a batch. Held in memory: one epoch's
-    order, 8 bytes a window.
+    but for the last len(windows) % batch_size of that order, which would not fill a batch. Memory does not grow with
+    their number.
 
     Raises ValueError if there are fewer windows than one batch takes.
     """
@@ -33,7 +34,6 @@ class Batches:
         self._windows = windows
         self._batch_size = batch_size
         self._seed = seed
-        self._order = (0, self._shuffled(0))
 
     def __call__(self, index: int) -> Batch:
         """Return batch `index`, from 0, on the CPU. Raises IndexError if it is negative."""
@@ -44,16 +44,9 @@ class Batches:
         if index < 0:
             raise IndexError(f"batch {index}; expected 0 or more")
         epoch, step = divmod(index, self.steps_per_epoch)
-        # Read once and replaced whole, so that a thread that fetches ahead does no harm.
-        known, order = self._order
-        if known != epoch:
-            order = self._shuffled(epoch)
-            self._order = (epoch, order)
-        windows: list[int] = order[step * self._batch_size : (step + 1) * self._batch_size].tolist()
+        places = np.arange(step * self._batch_size, (step + 1) * self._batch_size)
+        windows: list[int] = shuffled(places, len(self._windows), [self._seed, epoch]).tolist()
         return windows
-
-    def _shuffled(self, epoch: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        return np.random.default_rng([self._seed, epoch]).permutation(len(self._windows))
 
 
 def in_order(windows: Windows, batch_size: int) -> Iterator[Batch]:

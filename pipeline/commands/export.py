@@ -13,7 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the folder, whole or not at all: `GPT2LMHeadModel.from_pretrained` and `GPT2Tokenizer` take it as it is.
+    """Write the folder, whole or not at all: transformers' `AutoModelForCausalLM` and `AutoTokenizer` take it so.
+
+    They find a `GPT2LMHeadModel`, or with rotary positions a `GPTNeoXForCausalLM`, and a `GPT2Tokenizer`.
 
     Raises ValueError for a target with something in it, a folder without a language model, and a tokenizer of another
     size.
@@ -39,5 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
         tokenizer.save(folder)
         for ours, theirs in {"encoder.json": "vocab.json", "vocab.bpe": "merges.txt"}.items():
             (folder / ours).rename(folder / theirs)
-    print(f"{target}: GPT2LMHeadModel of {model.n_parameters:,} parameters and its GPT2Tokenizer")
+        # Or a GPT-NeoX would get a tokenizer with a token more than the model knows, or none (transformers 4).
+        (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "GPT2Tokenizer"}\n', encoding="utf-8")
+    (loaded_by,) = checkpoint.read_config(target)["architectures"]
+    print(f"{target}: {loaded_by} of {model.n_parameters:,} parameters and its GPT2Tokenizer")
     return 0

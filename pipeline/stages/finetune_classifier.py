@@ -77,7 +77,7 @@ def fit(settings: FinetuneClassifierSettings, folder: Path) -> None:
     if settings.lora is None:
         classifier.choose_trained(model, settings.train)
     else:
-        lora.add(model, settings.lora, new=[model.head])
+        lora.add(model, settings.lora, new=[model.head], section="finetune_classifier.lora")
     batches = {name: batches_of(name, model, tokenizer, settings) for name in ("train", "validation")}
     curve = fitting.fit(
         model,

@@ -60,7 +60,7 @@ def fit(settings: FinetuneInstructionsSettings, folder: Path) -> dict[str, int]:
     starting.match(model.config, tokenizer.vocab_size, 1)
     if settings.lora is not None:
         torch.manual_seed(settings.seed)
-        lora.add(model, settings.lora)
+        lora.add(model, settings.lora, section="finetune_instructions.lora")
     rows = {name: read_rows(name, model, tokenizer, settings) for name in ("train", "validation")}
     numbers = {f"{name}_rows": len(found) for name, found in rows.items()}
     batches = Batches(rows["train"], settings.batch_size, settings.seed, end_of_text=tokenizer.end_of_text)

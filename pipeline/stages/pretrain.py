@@ -37,8 +37,10 @@ class ModelSettings:
     """Whether queries, keys and values have a bias."""
     tie_weights: bool
     """Whether the token embedding is the output matrix too."""
-    init: Literal["gpt2", "book"]
-    """How first weights are drawn: as OpenAI's, or as in the book."""
+    init: Literal["gpt2", "zero", "book"]
+    """How first weights are drawn: as OpenAI's, so that each block begins by adding nothing, or as in the book."""
+    positions: Literal["learned", "rotary"]
+    """How a token's place is told: by learned vectors, as in GPT-2, or by turning queries and keys, as in GPT-NeoX."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ report:
   confidence: 0.95
   seed: 1
 """
-MACHINE = {"system": "Linux x86_64", "device": "cuda", "threads": "2", "cpu_capability": "AVX512"}
+MACHINE = {"system": "Linux x86_64", "device": "cuda", "threads": "2", "cpu_capability": "AVX512", "processor": "Xeon"}
 METRICS = {
     "tokenize": {
         "train_documents": 8,

@@ -78,7 +78,7 @@ def test_what_dvc_says_of_its_stage_is_told(monkeypatch):
 
 
 def test_the_machine_is_described_by_what_moves_bits():
-    assert set(machine.description()) == {"system", "device", "threads", "cpu_capability"}
+    assert set(machine.description()) == {"system", "device", "threads", "cpu_capability", "processor"}
     versions = machine.versions()
     assert versions["python"] == platform.python_version()
     assert {"torch", "prefect", "dvc", "mlflow", "great-expectations"} < set(versions)
@@ -98,8 +98,41 @@ def test_one_process_trains_unless_told(monkeypatch):
     assert (machine.processes(), machine.is_sharded()) == (3, False)
     monkeypatch.setenv("PIPELINE_SHARDED", "1")
     assert machine.is_sharded()
-    assert set(machine.description()) == {"system", "device", "threads", "cpu_capability", "processes", "sharded"}
+    assert set(machine.description()) == {
+        "system",
+        "device",
+        "threads",
+        "cpu_capability",
+        "processor",
+        "processes",
+        "sharded",
+    }
     assert (machine.description()["processes"], machine.description()["sharded"]) == ("3", "1")
+
+
+def test_a_cluster_is_that_of_rays_own_variable(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert machine.ray_address() is None
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
+    assert machine.ray_address() == "127.0.0.1:6379"
+
+
+def test_a_training_elsewhere_gets_what_it_reads_and_no_key(project, monkeypatch):
+    monkeypatch.setenv("PIPELINE_DEVICE", "cpu")
+    monkeypatch.setenv("PIPELINE_PROCESSES", "2")
+    monkeypatch.setenv("PIPELINE_JUDGE_KEY", "secret")
+    monkeypatch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "1")
+    monkeypatch.setenv("PYTHONPATH", "/modules")
+    expected = {
+        "PIPELINE_DEVICE": "cpu",
+        "PIPELINE_PROCESSES": "2",
+        "PYTHONPATH": f"{project}:/modules",
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+    handed_on = machine.handed_on()
+    assert expected.items() <= handed_on.items()
+    assert "secret" not in handed_on.values()
 
 
 @pytest.mark.parametrize("given", ["0", "-2", "two", "1.5"])

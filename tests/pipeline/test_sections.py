@@ -186,8 +186,9 @@ def test_the_origin_names_weights_versions_and_the_machine_of_each_training(buil
         "answering in respond": "cc",
     }
     assert {"python", "torch"} <= dict(versions.items).keys()
-    assert [column.title for column in machines.columns] == ["stage", "system", "device", "threads", "cpu capability"]
-    assert machines.rows[1] == ("finetune_classifier", "Linux x86_64", "cuda", "2", "AVX512")
+    titles = ["stage", "system", "device", "threads", "cpu capability", "processor"]
+    assert [column.title for column in machines.columns] == titles
+    assert machines.rows[1] == ("finetune_classifier", "Linux x86_64", "cuda", "2", "AVX512", "Xeon")
 
 
 def test_timings_list_each_stage_but_the_report_in_running_order(build):

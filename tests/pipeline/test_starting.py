@@ -1,5 +1,7 @@
 """First weights from every place that `start_from` may name."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -17,9 +19,9 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def gpt():
+def gpt(positions="learned"):
     torch.manual_seed(1)
-    return GPT(SHAPE)
+    return GPT(replace(SHAPE, positions=positions))
 
 
 def logits(model):
@@ -45,12 +47,21 @@ def test_a_published_size_whose_folder_holds_another_is_refused(folder):
     assert "start_from is gpt2-355M, but data/raw/weights/gpt2-355M/config.json says 1 layers of 2 heads" in str(
         caught.value
     )
-    assert "expected 24 layers of 16 heads, 1024 wide, 1024 tokens of 50257, tied" in str(caught.value)
+    assert "expected 24 layers of 16 heads, 1024 wide, 1024 tokens of 50257, tied, learned positions" in str(
+        caught.value
+    )
 
 
-def test_any_folder_with_published_weights_is_taken(folder):
-    write_published(gpt(), folder / "theirs")
-    assert torch.equal(logits(starting.first_weights(str(folder / "theirs"))), logits(gpt()))
+@pytest.mark.parametrize("positions", ["learned", "rotary"])
+def test_any_folder_with_published_weights_is_taken(folder, positions):
+    write_published(gpt(positions), folder / "theirs")
+    assert torch.equal(logits(starting.first_weights(str(folder / "theirs"))), logits(gpt(positions)))
+
+
+def test_a_published_model_of_another_kind_is_refused_by_its_kind(folder):
+    (folder / "config.json").write_text('{"model_type": "llama"}', encoding="utf-8")
+    with pytest.raises(ValueError, match="model_type is 'llama'; expected 'gpt2' or 'gpt_neox'"):
+        starting.first_weights(".")
 
 
 def test_published_weights_without_a_config_have_the_shape_of_their_name(folder):
@@ -60,9 +71,10 @@ def test_published_weights_without_a_config_have_the_shape_of_their_name(folder)
         starting.first_weights("gpt2-124M")
 
 
-def test_any_folder_with_a_checkpoint_is_taken(folder):
-    checkpoint.save(gpt(), folder / "mine")
-    assert torch.equal(logits(starting.first_weights(str(folder / "mine"))), logits(gpt()))
+@pytest.mark.parametrize("positions", ["learned", "rotary"])
+def test_any_folder_with_a_checkpoint_is_taken(folder, positions):
+    checkpoint.save(gpt(positions), folder / "mine")
+    assert torch.equal(logits(starting.first_weights(str(folder / "mine"))), logits(gpt(positions)))
 
 
 @pytest.mark.parametrize(

@@ -33,11 +33,12 @@ def cached(model, texts, lengths, steps):
 LENGTHS = st.lists(st.integers(1, 7), min_size=1, max_size=6)
 
 
+@pytest.mark.parametrize("positions", ["learned", "rotary"])
 @pytest.mark.parametrize(("precision", "atol"), [(torch.float32, 1e-4), (torch.float64, 1e-12)])
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lengths=LENGTHS)
-def test_neither_cache_nor_neighbours_move_a_logit(tiny, precision, atol, lengths):
-    model = tiny().to(precision)  # reads 12 tokens
+def test_neither_cache_nor_neighbours_move_a_logit(tiny, positions, precision, atol, lengths):
+    model = tiny(positions=positions).to(precision)  # reads 12 tokens
     texts = [torch.randint(29, (length + 5,)).tolist() for length in lengths]
     expected = alone(model, texts, lengths)
     torch.testing.assert_close(cached(model, texts, lengths, expected.shape[1]), expected, atol=atol, rtol=0)
@@ -69,8 +70,9 @@ def test_no_new_token_looks_at_padding():
     assert looks_at[:, 0, 0].tolist() == [[True, True, True], [True, False, True]]
 
 
-def test_more_tokens_than_the_context_are_refused_with_a_cache_too(tiny):
-    model = tiny()
+@pytest.mark.parametrize("positions", ["learned", "rotary"])
+def test_more_tokens_than_the_context_are_refused_with_a_cache_too(tiny, positions):
+    model = tiny(positions=positions)
     cache = model.cache(13)
     model.hidden(torch.zeros(1, 12, dtype=torch.int64), cache)
     with pytest.raises(ValueError, match="ids are 13 tokens long; the model reads at most 12"):

@@ -32,7 +32,9 @@ def refused(folder, message):
     assert str(folder) in str(error.value)
 
 
-@pytest.mark.parametrize("changes", [{}, {"tie_weights": False}, {"qkv_bias": False, "init": "book"}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"tie_weights": False}, {"qkv_bias": False, "init": "book"}, {"positions": "rotary"}]
+)
 def test_a_loaded_model_gives_the_same_logits_and_has_the_same_config(tiny, changes, tmp_path):
     model = tiny(**changes)
     save(model, tmp_path)
@@ -160,7 +162,7 @@ def test_a_missing_file_is_named(folder, file):
     [
         ("{", "not JSON"),
         ("[1]", "holds a list; expected an object"),
-        ('{"vocab_size": 29}', "lacks context_length, drop_rate, emb_dim and 5 more"),
+        ('{"vocab_size": 29}', "lacks context_length, drop_rate, emb_dim and 6 more"),
     ],
 )
 def test_a_config_that_is_none_is_refused(folder, text, message):
@@ -170,7 +172,11 @@ def test_a_config_that_is_none_is_refused(folder, text, message):
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"width": 3}, "unknown width"), ({"n_layers": "2"}, "n_layers is '2'; expected a whole number")],
+    [
+        ({"width": 3}, "unknown width"),
+        ({"n_layers": "2"}, "n_layers is '2'; expected a whole number"),
+        ({"positions": "none"}, "positions is 'none'; expected 'learned' or 'rotary'"),
+    ],
 )
 def test_a_config_with_an_unknown_or_impossible_value_is_refused(folder, changes, message):
     path = folder / "config.json"

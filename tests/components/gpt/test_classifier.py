@@ -14,8 +14,9 @@ from components.gpt.model import GPT, PUBLISHED
 LABELS = ("ham", "spam")
 
 
-def test_it_reads_the_last_token_whatever_pads_the_text(tiny):
-    classifier = Classifier(tiny(), LABELS, reads="last_token")
+@pytest.mark.parametrize("positions", ["learned", "rotary"])
+def test_it_reads_the_last_token_whatever_pads_the_text(tiny, positions):
+    classifier = Classifier(tiny(positions=positions), LABELS, reads="last_token")
     texts = [torch.randint(29, (length,)) for length in (3, 12, 7)]
     lengths = torch.tensor([3, 12, 7])
 
@@ -101,12 +102,13 @@ def test_it_learns_whether_a_text_ends_in_an_even_token():
 
 
 @pytest.mark.parametrize("reads", ["last_token", "last_position"])
-def test_a_loaded_classifier_gives_the_same_logits_for_the_same_labels(tiny, reads, tmp_path):
-    classifier = Classifier(tiny(tie_weights=False), LABELS, reads=reads).eval()
+@pytest.mark.parametrize("positions", ["learned", "rotary"])
+def test_a_loaded_classifier_gives_the_same_logits_for_the_same_labels(tiny, reads, positions, tmp_path):
+    classifier = Classifier(tiny(tie_weights=False, positions=positions), LABELS, reads=reads).eval()
     save(classifier, tmp_path)
     loaded = load(tmp_path).eval()
     ids, lengths = torch.randint(29, (3, 12)), torch.tensor([3, 12, 7])
-    assert (loaded.labels, loaded.reads) == (LABELS, reads)
+    assert (loaded.labels, loaded.reads, loaded.body.config.positions) == (LABELS, reads, positions)
     assert torch.equal(loaded(ids, lengths), classifier(ids, lengths))
 
 

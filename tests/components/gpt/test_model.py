@@ -1,4 +1,4 @@
-"""The model against the book's printed numbers, the published parameter counts, and itself."""
+"""The model against the book's printed numbers, the published parameter counts, transformers, and itself."""
 
 import math
 from dataclasses import asdict, replace
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from tiktoken.load import data_gym_to_mergeable_bpe_ranks
 from tiktoken_ext.openai_public import r50k_pat_str
 from torch import nn
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from components.gpt.model import GPT, PUBLISHED, GPTConfig
 
@@ -112,8 +113,18 @@ def test_a_fresh_gpt2_knows_nothing_its_loss_is_the_logarithm_of_the_vocabulary(
     )
 
 
-def test_the_same_seed_draws_the_same_weights_and_another_seed_others():
-    config = GPTConfig(29, 12, 16, 2, 2, 0.0, qkv_bias=True, tie_weights=True, init="gpt2")
+def test_blocks_that_begin_at_zero_leave_the_tokens_as_they_are():
+    torch.manual_seed(0)
+    model = GPT(GPTConfig(29, 12, 16, 2, 2, 0.0, True, tie_weights=True, init="zero", positions="rotary"))
+    ids = torch.randint(29, (3, 12))
+    tokens = model.body.token_embedding(ids)
+    assert torch.equal(model.hidden(ids), F.layer_norm(tokens, (16,)))
+    assert tokens.std().item() == pytest.approx(0.02, rel=0.1)
+
+
+@pytest.mark.parametrize("positions", ["learned", "rotary"])
+def test_the_same_seed_draws_the_same_weights_and_another_seed_others(positions):
+    config = GPTConfig(29, 12, 16, 2, 2, 0.0, qkv_bias=True, tie_weights=True, init="gpt2", positions=positions)
 
     def first_weights(seed):
         torch.manual_seed(seed)
@@ -123,7 +134,7 @@ def test_the_same_seed_draws_the_same_weights_and_another_seed_others():
     assert not torch.equal(first_weights(1), first_weights(2))
 
 
-@pytest.mark.parametrize("init", ["gpt2", "book"])
+@pytest.mark.parametrize("init", ["gpt2", "zero", "book"])
 def test_on_the_meta_device_nothing_is_drawn(init):
     before = torch.random.get_rng_state()
     with torch.device("meta"):
@@ -132,8 +143,9 @@ def test_on_the_meta_device_nothing_is_drawn(init):
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_a_later_token_never_changes_an_earlier_logit(tiny):
-    model = tiny()
+@pytest.mark.parametrize("positions", ["learned", "rotary"])
+def test_a_later_token_never_changes_an_earlier_logit(tiny, positions):
+    model = tiny(positions=positions)
     ids = torch.randint(29, (3, 12))
     changed = ids.clone()
     changed[:, 7:] = (ids[:, 7:] + 1) % 29
@@ -143,16 +155,18 @@ def test_a_later_token_never_changes_an_earlier_logit(tiny):
     assert not torch.isclose(before[:, 7:], after[:, 7:]).all(-1).any()
 
 
-def test_an_earlier_token_changes_every_later_logit(tiny):
-    model = tiny()
+@pytest.mark.parametrize("positions", ["learned", "rotary"])
+def test_an_earlier_token_changes_every_later_logit(tiny, positions):
+    model = tiny(positions=positions)
     ids = torch.randint(29, (3, 12))
     changed = ids.clone()
     changed[:, 2] = (ids[:, 2] + 1) % 29
     assert not torch.isclose(model(ids)[:, 2:], model(changed)[:, 2:]).all(-1).any()
 
 
-def test_a_cache_filled_by_a_prompt_and_then_token_by_token_gives_the_same_logits(tiny):
-    model = tiny()
+@pytest.mark.parametrize("positions", ["learned", "rotary"])
+def test_a_cache_filled_by_a_prompt_and_then_token_by_token_gives_the_same_logits(tiny, positions):
+    model = tiny(positions=positions)
     ids = torch.randint(29, (3, 12))
     cache = model.cache(12)
     parts = [model.hidden(ids[:, :5], cache), *(model.hidden(ids[:, i : i + 1], cache) for i in range(5, 12))]
@@ -174,16 +188,75 @@ def test_without_dropout_training_and_evaluation_give_the_same_logits(tiny):
     assert torch.equal(model.train()(ids), evaluated)
 
 
+@pytest.mark.parametrize("positions", ["learned", "rotary"])
 @pytest.mark.parametrize("tie_weights", [True, False])
-def test_every_parameter_gets_a_gradient(tiny, tie_weights):
-    model = tiny(tie_weights=tie_weights)
+def test_every_parameter_gets_a_gradient(tiny, positions, tie_weights):
+    model = tiny(positions=positions, tie_weights=tie_weights)
     model(torch.randint(29, (2, 12))).logsumexp(-1).sum().backward()
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
 
 
-def test_more_tokens_than_the_context_are_refused(tiny):
+@pytest.mark.parametrize("positions", ["learned", "rotary"])
+def test_more_tokens_than_the_context_are_refused(tiny, positions):
     with pytest.raises(ValueError, match="ids are 13 tokens long; the model reads at most 12"):
-        tiny()(torch.zeros(1, 13, dtype=torch.int64))
+        tiny(positions=positions)(torch.zeros(1, 13, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("tie_weights", [True, False])
+def test_with_rotary_positions_it_is_transformers_gpt_neox(tiny, tie_weights):
+    model = tiny(positions="rotary", tie_weights=tie_weights)
+    shape = {"vocab_size": 29, "max_position_embeddings": 12, "hidden_size": 16, "intermediate_size": 64}
+    shape |= {"num_attention_heads": 2, "num_hidden_layers": 2, "bos_token_id": 0, "eos_token_id": 0}
+    config = GPTNeoXConfig(**shape, hidden_act="gelu_new", use_parallel_residual=False, rotary_pct=1.0)
+    theirs = GPTNeoXForCausalLM(config).eval()
+    theirs.lm_head.weight = nn.Parameter(model.output_weight.detach())
+    body = theirs.gpt_neox
+    pairs = [(body.embed_in, model.body.token_embedding), (body.final_layer_norm, model.body.final_norm)]
+    for block, ours in zip(body.layers, model.body.blocks, strict=True):
+        pairs += [(block.input_layernorm, ours.attention_norm), (block.attention.dense, ours.attention.out_proj)]
+        pairs += [(block.post_attention_layernorm, ours.feed_forward_norm)]
+        pairs += [(block.mlp.dense_h_to_4h, ours.feed_forward.up), (block.mlp.dense_4h_to_h, ours.feed_forward.down)]
+        together = [0, 2, 4, 1, 3, 5]  # their query, key and value of the first head, then of the second
+        with torch.no_grad():
+            for name, parameter in block.attention.query_key_value.named_parameters():
+                heads = getattr(ours.attention.qkv, name).detach().split(8)
+                parameter.copy_(torch.cat([heads[place] for place in together]))
+    for part, ours in pairs:
+        part.load_state_dict(ours.state_dict())
+    ids = torch.randint(29, (3, 12))
+    with torch.no_grad():
+        torch.testing.assert_close(model(ids), theirs(ids).logits, atol=1e-4, rtol=0)
+
+
+def test_rotary_positions_are_no_parameters(tiny):
+    learned, rotary = (tiny(positions=positions).state_dict().keys() for positions in ("learned", "rotary"))
+    assert learned - rotary == {"body.position_embedding.weight"}
+    assert rotary <= learned
+    assert tiny(positions="rotary").n_parameters == tiny().n_parameters - 12 * 16  # context_length x emb_dim
+
+
+def test_rotary_positions_tell_the_order_of_the_tokens(tiny):
+    model = tiny(positions="rotary")
+    with torch.no_grad():
+        one, other = model(torch.tensor([[3, 1, 4], [1, 3, 4]]))[:, -1]
+    assert not torch.isclose(one, other).any()
+
+
+def test_rotary_positions_train_under_bfloat16_as_in_float32(tiny):
+    model = tiny(positions="rotary").train()
+    ids = torch.randint(29, (4, 12))
+
+    def gradient(is_autocast):
+        model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_autocast):
+            loss = F.cross_entropy(model(ids).flatten(0, 1).float(), ids.roll(-1, dims=1).flatten())
+        loss.backward()
+        return torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+
+    exact, rounded = gradient(is_autocast=False), gradient(is_autocast=True)
+    assert rounded.dtype == torch.float32
+    assert F.cosine_similarity(exact, rounded, dim=0) > 0.99
+    assert not torch.equal(exact, rounded)
 
 
 @pytest.mark.parametrize(
@@ -197,9 +270,16 @@ def test_more_tokens_than_the_context_are_refused(tiny):
         ("drop_rate", 1.0, r"drop_rate is 1\.0; expected 0 <= drop_rate < 1"),
         ("drop_rate", float("nan"), "drop_rate is nan"),
         ("qkv_bias", "no", "qkv_bias is 'no'; expected true or false"),
-        ("init", "zeros", "init is 'zeros'; expected 'gpt2' or 'book'"),
+        ("init", "zeros", "init is 'zeros'; expected 'gpt2', 'zero' or 'book'"),
+        ("positions", "none", "positions is 'none'; expected 'learned' or 'rotary'"),
     ],
 )
 def test_an_impossible_setting_is_refused_by_name_and_value(field, value, message):
     with pytest.raises(ValueError, match=message):
         GPTConfig(**{**asdict(PUBLISHED["gpt2-124M"]), field: value})
+
+
+def test_rotary_positions_want_an_even_count_of_numbers_a_head(tiny):
+    tiny(emb_dim=18, n_heads=2)
+    with pytest.raises(ValueError, match="emb_dim is 18 and n_heads 2: 9 numbers a head; rotary positions turn pairs"):
+        tiny(emb_dim=18, n_heads=2, positions="rotary")

@@ -3,8 +3,9 @@
 from contextlib import nullcontext
 
 import torch
+import torch.utils.deterministic as memory
 
-from components.training.devices import global_generator_kept, moved
+from components.training.devices import deterministic, global_generator_kept, moved
 
 
 def test_the_generators_of_every_device_are_kept(monkeypatch):
@@ -19,3 +20,11 @@ def test_a_batch_keeps_its_order_and_its_types():
     batch = torch.tensor([[1, 2]]), torch.tensor([0.5])
     assert [each.device.type for each in moved(batch, torch.device("meta"))] == ["meta", "meta"]
     assert [each.dtype for each in moved(batch, torch.device("meta"))] == [torch.int64, torch.float32]
+
+
+def test_inside_fresh_memory_is_not_filled_and_outside_it_is_as_before():
+    assert memory.fill_uninitialized_memory
+    with deterministic():
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not memory.fill_uninitialized_memory
+    assert memory.fill_uninitialized_memory

@@ -15,94 +15,65 @@ import pytest
 import safetensors.torch
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from components.training import distributed, state
 from components.training.evaluation import mean_loss
 from components.training.loop import TrainingSettings, train
 from components.training.losses import Batch, next_token
-from components.training.optimizer import OptimizerSettings, make
-from components.training.schedule import ScheduleSettings
+from components.training.optimizer import make
+from tests.components.training.tiny import CPU, SETTINGS, Tiny, batch_of, flat
 
-CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[3]
-VOCABULARY = 7
 ROWS = 5  # of a batch: neither two nor three processes have equal parts
-HOW = TrainingSettings(
-    max_steps=4,
-    batch_size=ROWS,
-    accumulate=1,
-    clip_norm=0.3,  # shortens some gradients
-    precision="float32",
-    compile=False,
-    evaluate_every=2,
-    evaluate_batches=None,
-    optimizer=OptimizerSettings("adamw", 0.01, None, 0.1, "all", 0.9, 0.95, 0.95),
-    schedule=ScheduleSettings("constant", warmup_steps=0, initial=0.0, minimum=0.0, decay_share=0.0),
-    seed=3,
-)
 WAYS = ("whole", "shards")
-CASES = list(itertools.product(WAYS, ("adamw", "muon"), (1, 3)))
+HOW = list(itertools.product(("adamw", "muon"), (1, 3)))
+CASES = [(way, *each) for way in WAYS for each in HOW]
 
 
-class Block(nn.Module):
-    """Two matrices of odd sizes, and dropout."""
+class Tied(Tiny):
+    """Its embedding is the head too."""
 
     def __init__(self, drop_rate: float) -> None:
-        super().__init__()
-        self.up, self.down, self.dropout = nn.Linear(6, 5), nn.Linear(5, 6), nn.Dropout(drop_rate)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.down(self.dropout(self.up(x).tanh()))
-
-
-class Tiny(nn.Module):
-    """An embedding that is the head too, two blocks, a norm."""
-
-    def __init__(self, drop_rate: float = 0.0) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(VOCABULARY, 6)
-        self.blocks = nn.ModuleList(Block(drop_rate) for _ in range(2))
-        self.norm = nn.LayerNorm(6)
+        super().__init__(drop_rate)
+        del self.head
 
     def forward(self, ids: Tensor) -> Tensor:
-        hidden = self.embedding(ids)
-        for block in self.blocks:
-            hidden = block(hidden)
-        return self.norm(hidden) @ self.embedding.weight.T
+        return self.normed(ids) @ self.embedding.weight.T
 
 
-def tiny(drop_rate: float = 0.0) -> Tiny:
+def tied(drop_rate: float = 0.0) -> Tied:
     torch.manual_seed(0)
-    return Tiny(drop_rate)
+    return Tied(drop_rate)
 
 
-def batch_of(index: int, rows: int = ROWS) -> Batch:
-    """Each token is followed by the next number; the last rows have few targets, the last one of all none."""
-    inputs = torch.randint(0, VOCABULARY, (rows, 4), generator=torch.Generator().manual_seed(100 + index))
-    targets = (inputs + 1) % VOCABULARY
+def masked(index: int, rows: int = ROWS) -> Batch:
+    """Of the last two rows one has one target, the other none."""
+    inputs, targets = batch_of(index, rows)
     targets[-2:, 1:] = -100
     targets[-1] = -100
     return inputs, targets
 
 
 def how(optimizer: str = "adamw", accumulate: int = 1, **changes) -> TrainingSettings:
-    chosen = dataclasses.replace(HOW.optimizer, name=optimizer)
-    return dataclasses.replace(HOW, optimizer=chosen, accumulate=accumulate, **changes)
+    """Return settings of four steps, some of whose gradients are shortened."""
+    chosen = dataclasses.replace(SETTINGS.optimizer, name=optimizer)
+    here = {"max_steps": 4, "batch_size": ROWS, "clip_norm": 0.3}
+    return dataclasses.replace(SETTINGS, optimizer=chosen, accumulate=accumulate, **(here | changes))
 
 
 class Run:
     """A training in this process, or in this one and others: its model, optimizers and numbers."""
 
     def __init__(self, way: str, settings: TrainingSettings, drop_rate: float = 0.0) -> None:
-        self.plain, self.settings = tiny(drop_rate), settings
+        self.plain, self.settings = tied(drop_rate), settings
         self.sharded = distributed.shard(self.plain, next_token, CPU) if way == "shards" else None
         self.model = self.sharded.model if self.sharded else self.plain
         self.optimizers = make(self.model, settings.optimizer)
         self.objective = (self.sharded, distributed.objective_loss) if self.sharded else (self.plain, next_token)
         self.numbers: list[list[float]] = []
 
-    def go(self, first_step: int = 0, steps: int | None = None, batches=batch_of) -> "Run":
+    def go(self, first_step: int = 0, steps: int | None = None, batches=masked) -> "Run":
         model, loss = self.objective
         settings = self.settings if steps is None else dataclasses.replace(self.settings, max_steps=steps)
         for step in train(
@@ -113,13 +84,13 @@ class Run:
 
     def evaluated(self) -> float:
         model, loss = self.objective
-        held_out = [batch_of(50), batch_of(51, rows=1)]
+        held_out = [masked(50), masked(51, rows=1)]
         return mean_loss(model, held_out, loss, device=CPU).value
 
     def weights(self) -> Tensor:
         if self.sharded:
             distributed.gather(self.sharded, self.plain)
-        return torch.cat([parameter.detach().flatten() for parameter in self.plain.parameters()])
+        return flat(self.plain)
 
 
 def program(folder: Path) -> None:
@@ -149,7 +120,7 @@ def program(folder: Path) -> None:
         for kept in (name, f"whole {optimizer} {accumulate}"):
             found = state.restore(folder / kept, taken_up.model, taken_up.optimizers, "key")
             weights[f"{name} from {kept}"] = taken_up.go(first_step=len(found.rows)).weights()
-    for name, batches, settings in (("few rows", batch_of, how(batch_size=1)), ("not finite", poisoned, how())):
+    for name, batches, settings in (("few rows", masked, how(batch_size=1)), ("not finite", poisoned, how())):
         run = Run("whole", settings)
         try:
             run.go(batches=batches)
@@ -163,7 +134,7 @@ def program(folder: Path) -> None:
 
 def poisoned(index: int) -> Batch:
     """Step 2 has no target at all."""
-    inputs, targets = batch_of(index)
+    inputs, targets = masked(index)
     return inputs, torch.full_like(targets, -100) if index == 2 else targets
 
 
@@ -188,7 +159,7 @@ def test_two_processes_make_the_steps_of_one(two, way, optimizer, accumulate):
     numbers, weights, _ = two
     alone = Run("whole", how(optimizer, accumulate)).go()
     name = f"{way} {optimizer} {accumulate}"
-    assert alone.numbers[0][2] == 13 * accumulate  # of 20 targets a batch three and four are masked
+    assert alone.numbers[0][2] == 16 * accumulate  # of 25 targets a batch four and five are masked
     for step, expected in zip(numbers[0][name], alone.numbers, strict=True):
         assert step == pytest.approx(expected, abs=1e-5)
     assert torch.allclose(weights[0][name], alone.weights(), atol=1e-5)
@@ -210,6 +181,15 @@ def test_two_processes_twice_give_the_same_bits(two, way, optimizer, accumulate)
     name = f"{way} {optimizer} {accumulate}"
     assert torch.equal(weights[f"{name} dropped"], weights[f"{name} dropped again"])
     assert not torch.equal(weights[f"{name} dropped"], weights[name])
+
+
+@pytest.mark.parametrize(("optimizer", "accumulate"), HOW)
+def test_dropout_is_the_same_in_both_ways_and_another_in_another_number_of_processes(two, optimizer, accumulate):
+    _, (weights, _), _ = two
+    whole, shards = (weights[f"{way} {optimizer} {accumulate} dropped"] for way in WAYS)
+    alone = Run("whole", how(optimizer, accumulate), 0.5).go().weights()
+    assert torch.allclose(whole, shards, atol=1e-5)
+    assert not torch.allclose(whole, alone, atol=1e-3)
 
 
 @pytest.mark.parametrize(("way", "optimizer", "accumulate"), CASES)
@@ -277,10 +257,10 @@ def test_alone_everything_stays_as_it_is():
     assert (distributed.rank(), distributed.count()) == (0, 1)
     assert (distributed.any_of(True, False), distributed.is_same(3)) == ([True, False], True)
     assert distributed.whole(sums[0]) is distributed.local(sums[0]) is distributed.like(sums[0], sums[0]) is sums[0]
-    model = tiny()
+    model = tied()
     distributed.gather(distributed.Objective(model, next_token), model)
-    total, count = distributed.objective_loss(distributed.Objective(model, next_token), batch_of(0))
-    assert (total, count) == next_token(model, batch_of(0))
+    total, count = distributed.objective_loss(distributed.Objective(model, next_token), masked(0))
+    assert (total, count) == next_token(model, masked(0))
 
 
 def test_sums_larger_than_a_bucket_come_in_several(monkeypatch):

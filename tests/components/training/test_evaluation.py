@@ -4,40 +4,10 @@ import math
 
 import pytest
 import torch
-from torch import Tensor, nn
 
 from components.training.evaluation import MeanLoss, mean_loss
-from components.training.losses import Batch, next_token
-
-CPU = torch.device("cpu")
-VOCABULARY = 7
-
-
-class Tiny(nn.Module):
-    """An embedding, a block with dropout, a head."""
-
-    def __init__(self, drop_rate: float = 0.0) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(VOCABULARY, 6)
-        self.blocks = nn.ModuleList([nn.Sequential(nn.Linear(6, 6), nn.Tanh(), nn.Dropout(drop_rate))])
-        self.head = nn.Linear(6, VOCABULARY)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        hidden = self.embedding(ids)
-        for block in self.blocks:
-            hidden = hidden + block(hidden)
-        return self.head(hidden)
-
-
-def tiny(drop_rate: float = 0.0) -> Tiny:
-    torch.manual_seed(0)
-    return Tiny(drop_rate)
-
-
-def batch_of(index: int, rows: int = 4) -> Batch:
-    """Batch `index`: 5 tokens a row, each followed by the next number; drawn from its own number only."""
-    inputs = torch.randint(0, VOCABULARY, (rows, 5), generator=torch.Generator().manual_seed(100 + index))
-    return inputs, (inputs + 1) % VOCABULARY
+from components.training.losses import next_token
+from tests.components.training.tiny import CPU, VOCABULARY, batch_of, tiny
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -199,6 +199,22 @@ def test_muon_is_torchs_bit_for_bit():
         assert torch.equal(our_muon.state[mine]["momentum_buffer"], their_muon.state[yours]["momentum_buffer"])
 
 
+def test_muon_moves_queries_keys_and_values_as_torchs_moves_three_matrices():
+    torch.manual_seed(0)
+    ours = nn.ModuleList([nn.ModuleDict({"qkv": nn.Linear(8, 24, bias=False)})])
+    fused = ours[0]["qkv"].weight
+    three = [nn.Parameter(part.clone()) for part in fused.detach().chunk(3)]
+    (our_muon,) = make(ours, MUON)
+    their_muon = Muon(three, lr=0.01, weight_decay=0.1, momentum=0.95, adjust_lr_fn="match_rms_adamw")
+    for _ in range(5):
+        give_gradients(ours)
+        for part, gradient in zip(three, fused.grad.chunk(3), strict=True):
+            part.grad = gradient.clone()
+        our_muon.step()
+        their_muon.step()
+    assert torch.equal(fused, torch.cat(three))
+
+
 @pytest.mark.parametrize("poison", [math.nan, math.inf, 1.0])
 @pytest.mark.parametrize("settings", [ADAMW, MUON])
 def test_a_cancelled_update_leaves_weights_and_state_bit_for_bit(settings, poison):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel, GPT2Tokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel, GPT2Tokenizer, GPTNeoXForCausalLM
 
 from components.gpt import checkpoint, classifier
 from components.gpt.classifier import Classifier
@@ -10,6 +10,7 @@ from components.gpt.model import GPT, GPTConfig
 from components.tokenizer.bpe import Tokenizer
 from pipeline import paths, starting
 
+ROTARY = paths.BASE.with_name("rotary")
 TEXTS = ["Return the index of the first item.", "  def f(x):\n\n    return 'caf\u00e9 123'", ""]
 
 
@@ -22,10 +23,11 @@ def made(vocab_size=270, **changes):
 
 @pytest.fixture
 def build(project):
-    """Make a tokenizer, a base model and, of another kind, an assistant; return the folder."""
+    """Make a tokenizer, a base model and, of other kinds, an assistant and models/rotary; return the folder."""
     Tokenizer.trained(TEXTS * 3, 270).save(paths.TOKENIZER)
     checkpoint.save(made(), paths.BASE)
     checkpoint.save(made(tie_weights=False, qkv_bias=True), paths.ASSISTANT)
+    checkpoint.save(made(positions="rotary"), ROTARY)
     return project
 
 
@@ -35,35 +37,43 @@ def logits(model):
     return answer if isinstance(answer, torch.Tensor) else answer.logits
 
 
-@pytest.mark.parametrize("folder", [paths.BASE, paths.ASSISTANT])
-def test_transformers_loads_the_folder_with_equal_logits(build, main, capsys, folder):
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [(paths.BASE, GPT2LMHeadModel), (paths.ASSISTANT, GPT2LMHeadModel), (ROTARY, GPTNeoXForCausalLM)],
+)
+def test_transformers_loads_the_folder_with_equal_logits(build, main, capsys, folder, kind):
     assert main(["export", str(folder), "out/theirs"]) == 0
     model = checkpoint.load(folder)
-    told = f"out/theirs: GPT2LMHeadModel of {model.n_parameters:,} parameters and its GPT2Tokenizer\n"
+    told = f"out/theirs: {kind.__name__} of {model.n_parameters:,} parameters and its GPT2Tokenizer\n"
     assert capsys.readouterr().out == told
-    for loader in (GPT2LMHeadModel, AutoModelForCausalLM):
-        assert (logits(loader.from_pretrained("out/theirs")) - logits(model)).abs().max() < 1e-4
+    for loader in (kind, AutoModelForCausalLM):
+        theirs = loader.from_pretrained("out/theirs")
+        assert isinstance(theirs, kind)
+        assert (logits(theirs) - logits(model)).abs().max() < 1e-4
 
 
-def test_transformers_tokenizer_gives_the_same_ids(build, main):
-    assert main(["export", "models/base", "out"]) == 0
+@pytest.mark.parametrize("folder", [paths.BASE, ROTARY])
+def test_transformers_tokenizer_gives_the_same_ids(build, main, folder):
+    assert main(["export", str(folder), "out"]) == 0
     ours = Tokenizer.load(paths.TOKENIZER)
     for loader in (GPT2Tokenizer, AutoTokenizer):
         theirs = loader.from_pretrained("out")
+        assert len(theirs) == ours.vocab_size  # no token that the model does not know
         assert [theirs(text)["input_ids"] for text in TEXTS] == [ours.encode(text) for text in TEXTS]
         assert [theirs.decode(ours.encode(text)) for text in TEXTS] == TEXTS
         assert theirs.eos_token_id == ours.end_of_text
 
 
-def test_an_exported_folder_is_a_start_for_training(build, main):
-    assert main(["export", "models/assistant", "out"]) == 0
-    assert torch.equal(logits(starting.first_weights("out")), logits(checkpoint.load(paths.ASSISTANT)))
+@pytest.mark.parametrize("folder", [paths.ASSISTANT, ROTARY])
+def test_an_exported_folder_is_a_start_for_training(build, main, folder):
+    assert main(["export", str(folder), "out"]) == 0
+    assert torch.equal(logits(starting.first_weights("out")), logits(checkpoint.load(folder)))
 
 
 def test_an_empty_folder_is_taken(build, main):
     (build / "out").mkdir()
     assert main(["export", "models/base", "out"]) == 0
-    names = ["config.json", "merges.txt", "model.safetensors", "vocab.json"]
+    names = ["config.json", "merges.txt", "model.safetensors", "tokenizer_config.json", "vocab.json"]
     assert sorted(path.name for path in (build / "out").iterdir()) == names
 
 
