@@ -27,11 +27,16 @@ repro: setup
 test: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-# Trainings on a Ray cluster that the tests start; the extra it wants is 240 MB.
-test-ray: setup
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+# Trainings on a Ray cluster that the tests start, in an environment of their own with the extra (240 MB).
+test-ray: .venv-ray/installed
+	PATH=$(CURDIR)/.venv-ray/bin:$(PATH) .venv-ray/bin/python -m pytest tests/integrations
+
+.venv-ray/installed: pyproject.toml constraints.txt constraints-ray.txt
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
+	.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	--constraint constraints-ray.txt --editable '.[ray,test]'
-	$(BIN)/python -m pytest tests/integrations
+	@touch $@
 
 check: setup
 	$(BIN)/ruff check

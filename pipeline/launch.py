@@ -51,7 +51,7 @@ def run(body: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
     Arguments are handed on and must bear that; what returns is plain (JSON).
 
     Raises what the function raises, as far as a user can cause it (ValueError, OSError); ChildProcessError where a
-    process is killed.
+    process is killed; RuntimeError for any other failure of one of several.
     """
     count = machine.processes()
     threads = max(1, torch.get_num_threads() // count)
@@ -249,7 +249,8 @@ def _why(workers: Sequence[_Worker], seen: Exception | None) -> Exception | None
     if isinstance(seen, ChildProcessError):
         return seen
     for (_, _, words), name in errors:
-        return RuntimeError(f"{name} failed: {words}")
+        log.error("%s failed: %s", name, words)
+        return RuntimeError(f"{name} failed: {words.splitlines()[-1]}; its traceback is in the log above")
     return seen
 
 

@@ -226,7 +226,8 @@ def versions() -> dict[str, str]:
 def description() -> dict[str, str]:
     """Return what the bits of a result depend on beside params, data and code: processor, device, threads.
 
-    And how many processes there are, and whether they hold shards: where there are several.
+    And how many processes there are, and whether they hold shards: where there are several. On a Ray cluster, which is
+    to be of one make, processor and threads are those of the machine that asks.
     """
     import torch
 
@@ -237,6 +238,7 @@ def description() -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "processor": processor(),
+        **({"ray": "1"} if ray_address() else {}),
         **(many if processes() > 1 else {}),
     }
 
@@ -246,7 +248,13 @@ def processor() -> str:
     described = Path("/proc/cpuinfo")
     if not described.is_file():
         return platform.processor()
-    first, _, _ = described.read_text(encoding="utf-8").partition("\n\n")
-    fields = dict(re.split(r"\s*:\s*", line, maxsplit=1) for line in first.splitlines())
-    known = ("model name", "cpu family", "model", "stepping", "cache size", "CPU implementer", "CPU part")
-    return " ".join(fields[name] for name in known if name in fields)
+    return _make(described.read_text(encoding="utf-8"))
+
+
+def _make(cpuinfo: str) -> str:
+    """Return what Linux says of the first processor that tells it from another make."""
+    first, _, _ = cpuinfo.partition("\n\n")
+    fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in first.splitlines())}
+    words = [fields["model name"]] if "model name" in fields else []
+    known = ("cpu family", "model", "stepping", "cache size", "CPU implementer", "CPU part")
+    return ", ".join([*words, *(f"{name} {fields[name]}" for name in known if name in fields)])

@@ -10,7 +10,7 @@ from pipeline import paths
 def first_weights(start_from: str) -> GPT:
     """Return the model that `start_from` names: `base`, a published size, or a folder with a model.
 
-    The folder holds a checkpoint of ours, or a GPT-2 or GPT-NeoX of any shape as it is published.
+    The folder holds a checkpoint of ours, or a published GPT-2 of any shape, or a GPT-NeoX as `export` writes it.
 
     Raises ValueError where it is none of these, or a published size that no source brings, or that is another one.
     """

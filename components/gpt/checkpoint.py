@@ -95,7 +95,8 @@ def parse_config(values: Mapping[str, Any], path: Path) -> GPTConfig:
     Raises ValueError for a missing, unknown or impossible value.
     """
     expected = {field.name for field in dataclasses.fields(GPTConfig)}
-    if missing := expected - values.keys():
+    required = {field.name for field in dataclasses.fields(GPTConfig) if field.default is dataclasses.MISSING}
+    if missing := required - values.keys():
         raise ValueError(f"{path}: lacks {_listed(missing)}; is it a model that this project saved?")
     if unknown := values.keys() - expected:
         raise ValueError(f"{path}: unknown {_listed(unknown)}; expected only {', '.join(sorted(expected))}")

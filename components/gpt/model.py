@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from components.gpt.attention import attend
 from components.gpt.cache import Cache, LayerCache
-from components.gpt.rotary import Turns, turn, turns
+from components.gpt.rotary import Angles, angles, rotated
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class GPTConfig:
     tie_weights: bool
     """Whether the token embedding is the output matrix too: yes in GPT-2's published weights, no in the book."""
     init: Literal["gpt2", "zero", "book"]
-    """First weights: "gpt2" as OpenAI's, "zero" those but for the last maps of each block, which begin at zero, "book"
-    torch's defaults in the book's order (its seeds give its losses)."""
+    """First weights: "gpt2" as OpenAI's; "zero" those, but each block begins by adding nothing; "book" torch's defaults
+    in the book's order (its seeds give its losses)."""
     positions: Literal["learned", "rotary"] = "learned"
-    """How a token's place is told: by a vector added to the token's, as in GPT-2, or by turning queries and keys."""
+    """How a token's place is told: by a vector added to the token's, as in GPT-2, or by rotating queries and keys."""
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "context_length", "emb_dim", "n_heads", "n_layers"):
@@ -63,7 +63,7 @@ class GPTConfig:
         if self.positions == "rotary" and self.emb_dim // self.n_heads % 2:
             raise ValueError(
                 f"emb_dim is {self.emb_dim} and n_heads {self.n_heads}: {self.emb_dim // self.n_heads} numbers a head; "
-                "rotary positions turn pairs: expected an even count"
+                "rotary positions rotate pairs: expected an even count"
             )
 
 
@@ -91,12 +91,12 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(config.emb_dim, config.emb_dim)
 
     def forward(
-        self, x: Float[Tensor, "batch token emb_dim"], cache: LayerCache | None = None, by: Turns | None = None
+        self, x: Float[Tensor, "batch token emb_dim"], cache: LayerCache | None = None, rotary: Angles | None = None
     ) -> Float[Tensor, "batch token emb_dim"]:
-        """Return for each token a mixture of the values it looks at; `by` are rotary positions."""
+        """Return for each token a mixture of the values it looks at; `rotary` are the angles of rotary positions."""
         qkv = self.qkv(x).unflatten(-1, (3, self.n_heads, -1))  # (batch, token, 3, heads, emb_dim / heads)
         values = qkv[:, :, 2].transpose(1, 2)  # (batch, heads, token, emb_dim / heads), as are queries and keys
-        queries, keys = (qkv[:, :, :2] if by is None else turn(qkv[:, :, :2], by)).permute(2, 0, 3, 1, 4)
+        queries, keys = (qkv[:, :, :2] if rotary is None else rotated(qkv[:, :, :2], rotary)).permute(2, 0, 3, 1, 4)
         mask = None
         if cache is not None:
             keys, values, mask = cache.append(keys, values)
@@ -140,10 +140,10 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(config.drop_rate)
 
     def forward(
-        self, x: Float[Tensor, "batch token emb_dim"], cache: LayerCache | None = None, by: Turns | None = None
+        self, x: Float[Tensor, "batch token emb_dim"], cache: LayerCache | None = None, rotary: Angles | None = None
     ) -> Float[Tensor, "batch token emb_dim"]:
         """Return the vectors with what this block adds."""
-        x = x + self.dropout(self.attention(self.attention_norm(x), cache, by))
+        x = x + self.dropout(self.attention(self.attention_norm(x), cache, rotary))
         out: Tensor = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
         return out
 
@@ -174,14 +174,14 @@ class Body(nn.Module):
             raise ValueError(f"ids are {end} tokens long; the model reads at most {self.config.context_length}")
         positions = cache.positions[:, start:end] if cache else torch.arange(start, end, device=ids.device)[None]
         x: Tensor = self.token_embedding(ids)
-        by = None
+        rotary = None
         if self.position_embedding is None:
-            by = turns(positions, self.config.emb_dim // self.config.n_heads)
+            rotary = angles(positions, self.config.emb_dim // self.config.n_heads)
         else:
             x = x + self.position_embedding(positions)
         x = self.dropout(x)
         for layer, block in enumerate(self.blocks):
-            x = block(x, cache.layers[layer] if cache else None, by)
+            x = block(x, cache.layers[layer] if cache else None, rotary)
         out: Tensor = self.final_norm(x)
         return out
 

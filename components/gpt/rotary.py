@@ -1,6 +1,6 @@
-"""Rotary positions: a token's place turns its queries and keys, so that a product of the two knows their distance.
+"""Rotary positions: a token's place rotates its queries and keys, so that a product of the two knows their distance.
 
-Source: Su et al. 2021, RoFormer, section 3.4; the halves of a head are turned against each other, as in GPT-NeoX.
+Source: Su et al. 2021, RoFormer, section 3.2.2; the halves of a head are rotated against each other, as in GPT-NeoX.
 """
 
 from typing import Any
@@ -10,41 +10,41 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 BASE = 10_000
-"""The slowest pair of numbers turns by about one radian in so many tokens."""
+"""The slowest pair of numbers rotates by about one radian in so many tokens."""
 
-Turns = tuple[Float[Tensor, "row token 1 1 half"], Float[Tensor, "row token 1 1 half"]]
-"""Cosines and sines of the angles of each pair of numbers in a head; one row where all rows stand at equal places."""
+Angles = tuple[Float[Tensor, "row token 1 1 half"], Float[Tensor, "row token 1 1 half"]]
+"""Cosines and sines of the angle of each pair of numbers in a head; one row where all rows stand at equal places."""
 
 
-def turns(positions: Int64[Tensor, "row token"], size: int) -> Turns:
+def angles(positions: Int64[Tensor, "row token"], size: int) -> Angles:
     """Return the angles at `positions` for heads of `size` numbers, an even count."""
     pairs = torch.arange(0, size, 2, dtype=torch.float32, device=positions.device)
-    angles = positions[:, :, None, None, None] * BASE ** (-pairs / size)
-    return angles.cos(), angles.sin()
+    by = positions[:, :, None, None, None] * BASE ** (-pairs / size)
+    return by.cos(), by.sin()
 
 
-def turn(x: Float[Tensor, "batch token kind head size"], by: Turns) -> Float[Tensor, "batch token kind head size"]:
-    """Return `x` with each head's first half and second half turned against each other, pair by pair."""
-    turned: Tensor = _Turn.apply(x, *by)  # type: ignore[no-untyped-call]
-    return turned
+def rotated(x: Float[Tensor, "batch token kind head size"], by: Angles) -> Float[Tensor, "batch token kind head size"]:
+    """Return `x` with each head's first half and second half rotated against each other, pair by pair."""
+    out: Tensor = _Rotation.apply(x, *by)  # type: ignore[no-untyped-call]
+    return out
 
 
-class _Turn(torch.autograd.Function):
-    """A rotation, whose gradient is turned back: less work than the gradient of each of its sums and products."""
+class _Rotation(torch.autograd.Function):
+    """Its gradient is rotated back: less work than the gradient of each of its sums and products."""
 
     @staticmethod
     def forward(context: Any, x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
         context.save_for_backward(cosines, sines)
-        return _turned(x, cosines, sines)
+        return _rotated(x, cosines, sines)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         cosines, sines = context.saved_tensors
-        return _turned(gradient, cosines, -sines), None, None
+        return _rotated(gradient, cosines, -sines), None, None
 
 
-def _turned(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
-    """Return `x` turned, in the precision of the angles or its own, whichever is the finer, and then in its own."""
+def _rotated(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    """Return `x` rotated, in the precision of the angles or its own, whichever is the finer, and then in its own."""
     first, second = x.chunk(2, dim=-1)
     halves = torch.addcmul(first * cosines, second, -sines), torch.addcmul(second * cosines, first, sines)
     return torch.cat(halves, dim=-1).to(x.dtype)

@@ -1,6 +1,7 @@
-"""GPT-2 and GPT-NeoX as they are published, as our model, and back: other names, other layouts, no TensorFlow.
+"""GPT-2 as it is published, and GPT-NeoX, as our model, and back: other names, other layouts, no TensorFlow.
 
-A model with learned positions is a GPT-2, one with rotary positions a GPT-NeoX whose blocks are as GPT-2's.
+A model with learned positions is a GPT-2, one with rotary positions a GPT-NeoX with GPT-2's blocks: transformers runs
+such, but none is published. NeoX-20B's and Pythia's blocks add attention and feed-forward side by side.
 
 Source: huggingface.co/openai-community/gpt2 (names; matrices lie as (in, out)); huggingface.co/EleutherAI/pythia-160m
 (names; queries, keys and values lie together for each head); transformers, modeling_gpt2.py and modeling_gpt_neox.py.
@@ -87,7 +88,7 @@ _GPT2 = _Architecture(
 )
 
 _NEOX = _Architecture(
-    name="GPT-NeoX of our kind",
+    name="GPT-NeoX with GPT-2's blocks",
     loaded_by="GPTNeoXForCausalLM",
     says={
         "model_type": "gpt_neox",

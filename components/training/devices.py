@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-import torch.utils.deterministic as memory
+import torch.utils.deterministic as torch_deterministic
 
 from components.training.losses import Batch
 
@@ -18,18 +18,18 @@ def moved(batch: Batch, device: torch.device) -> Batch:
 def deterministic() -> Iterator[None]:
     """Use deterministic algorithms only, inside; outside what the process had chosen.
 
-    Fresh memory is not filled first, a twentieth of a step in bfloat16: nothing here reads what it has not written.
+    Fresh memory is not filled first, as torch then does: nothing here reads what it has not written.
     """
     was_on = torch.are_deterministic_algorithms_enabled()
     was_warning = torch.is_deterministic_algorithms_warn_only_enabled()
-    was_filling = memory.fill_uninitialized_memory  # type: ignore[attr-defined]
+    was_filling = torch_deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     torch.use_deterministic_algorithms(True)
-    memory.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch_deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(was_on, warn_only=was_warning)
-        memory.fill_uninitialized_memory = was_filling  # type: ignore[attr-defined]
+        torch_deterministic.fill_uninitialized_memory = was_filling  # type: ignore[attr-defined]
 
 
 @contextmanager

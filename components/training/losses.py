@@ -20,7 +20,7 @@ Loss: TypeAlias = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
 """Takes a model and a batch; returns the sum of the losses in nats and the count of targets, both 0-dimensional."""
 
 _ROWS = 256  # whose logits are held at once: fastest of 64, 128, 256, 512 over a vocabulary of 4,096 and of 50,257
-_MULTIPLE = 64  # of tokens in a matrix product of bfloat16: tensor cores take 50,304 several times as fast as 50,257
+_MULTIPLE = 64  # tokens: what tensor cores want in bfloat16; compiled, torch pads by itself (its shape_padding)
 
 IGNORED = -100
 """A target that is not to be learned; the value that torch's cross entropy ignores."""

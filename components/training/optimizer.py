@@ -109,7 +109,7 @@ def step(optimizers: Sequence[Optimizer], finite: Bool[Tensor, ""]) -> None:
 class BatchedMuon(Muon):
     """torch.optim.Muon, with matrices of one shape orthogonalised together, and an update that a flag can cancel.
 
-    Bit for bit torch's on CPU; half the time for the many small matrices of a small model.
+    Bit for bit torch's on CPU, given each matrix of a stack as a parameter; half the time for many small matrices.
     """
 
     @torch.no_grad()

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from components.windows.order import shuffled
+from components.windows.permutation import permuted
 from components.windows.shards import Windows
 
 Batch = tuple[Int64[Tensor, "batch token"], Int64[Tensor, "batch token"]]
@@ -44,8 +44,8 @@ class Batches:
         if index < 0:
             raise IndexError(f"batch {index}; expected 0 or more")
         epoch, step = divmod(index, self.steps_per_epoch)
-        places = np.arange(step * self._batch_size, (step + 1) * self._batch_size)
-        windows: list[int] = shuffled(places, len(self._windows), [self._seed, epoch]).tolist()
+        indices = np.arange(step * self._batch_size, (step + 1) * self._batch_size)
+        windows: list[int] = permuted(indices, len(self._windows), [self._seed, epoch]).tolist()
         return windows
 
 

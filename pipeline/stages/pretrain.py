@@ -38,9 +38,9 @@ class ModelSettings:
     tie_weights: bool
     """Whether the token embedding is the output matrix too."""
     init: Literal["gpt2", "zero", "book"]
-    """How first weights are drawn: as OpenAI's, so that each block begins by adding nothing, or as in the book."""
+    """First weights: `gpt2` as OpenAI's; `zero` those, but each block begins by adding nothing; `book` the book's."""
     positions: Literal["learned", "rotary"]
-    """How a token's place is told: by learned vectors, as in GPT-2, or by turning queries and keys, as in GPT-NeoX."""
+    """How a token's place is told: by learned vectors, as in GPT-2, or by rotating queries and keys, as in GPT-NeoX."""
 
 
 @dataclass(frozen=True)

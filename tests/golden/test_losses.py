@@ -24,7 +24,7 @@ from components.training.losses import next_token
 from components.training.optimizer import OptimizerSettings, make
 from components.training.schedule import ScheduleSettings
 from components.windows.batches import Batches
-from components.windows.order import shuffled
+from components.windows.permutation import permuted
 from components.windows.shards import Windows, write, write_index
 from pipeline.machine import processor
 
@@ -76,7 +76,7 @@ def losses_of_transformers(optimizer: str, folder: Path) -> list[float]:
     write_published(first_model(), folder)
     model = GPT2LMHeadModel.from_pretrained(folder)
     windows = [list(TEXT[start : start + 17]) for start in range(0, len(TEXT) - 16, 16)]
-    orders = [shuffled(np.arange(len(windows)), len(windows), [5, epoch]) for epoch in range(2)]
+    orders = [permuted(np.arange(len(windows)), len(windows), [5, epoch]) for epoch in range(2)]
     whole_batches = len(windows) // 4 * 4
     rows = [windows[k] for order in orders for k in order[:whole_batches]]
     optimizers = plain_optimizers(optimizer, model)

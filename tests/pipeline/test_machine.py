@@ -166,3 +166,22 @@ def test_a_process_of_this_machine_is_known_to_be_dead_and_no_other():
     assert not machine.is_dead(machine.owner())
     assert not machine.is_dead(f"elsewhere:{gone.pid}")
     assert not machine.is_dead("")
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "make"),
+    [
+        (
+            "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 85\nmodel name\t: Xeon(R) 2.0\n"
+            "stepping\t: 3\ncache size\t: 39424 KB\n\nprocessor\t: 1\ncpu family\t: 7\n",
+            "Xeon(R) 2.0, cpu family 6, model 85, stepping 3, cache size 39424 KB",
+        ),
+        (
+            "processor\t: 0\nBogoMIPS\t: 243.75\nCPU implementer\t: 0x41\nCPU part\t: 0xd0c\n\n",
+            "CPU implementer 0x41, CPU part 0xd0c",
+        ),
+        ("a line without a colon\n", ""),
+    ],
+)
+def test_the_make_of_a_processor_is_read_from_what_linux_says(cpuinfo, make):
+    assert machine._make(cpuinfo) == make

@@ -44,6 +44,13 @@ def test_a_loaded_model_gives_the_same_logits_and_has_the_same_config(tiny, chan
     assert torch.equal(loaded.eval()(ids), model(ids))
 
 
+def test_a_model_saved_before_there_were_other_positions_is_loaded(folder):
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert config.pop("positions") == "learned"
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert load(folder).config.positions == "learned"
+
+
 def test_a_loaded_model_is_in_training_mode_and_all_of_it_may_be_trained(folder):
     model = load(folder)
     assert model.training
@@ -162,7 +169,7 @@ def test_a_missing_file_is_named(folder, file):
     [
         ("{", "not JSON"),
         ("[1]", "holds a list; expected an object"),
-        ('{"vocab_size": 29}', "lacks context_length, drop_rate, emb_dim and 6 more"),
+        ('{"vocab_size": 29}', "lacks context_length, drop_rate, emb_dim and 5 more"),
     ],
 )
 def test_a_config_that_is_none_is_refused(folder, text, message):

@@ -281,5 +281,5 @@ def test_an_impossible_setting_is_refused_by_name_and_value(field, value, messag
 
 def test_rotary_positions_want_an_even_count_of_numbers_a_head(tiny):
     tiny(emb_dim=18, n_heads=2)
-    with pytest.raises(ValueError, match="emb_dim is 18 and n_heads 2: 9 numbers a head; rotary positions turn pairs"):
+    with pytest.raises(ValueError, match="emb_dim is 18 and n_heads 2: 9 numbers a head; rotary positions"):
         tiny(emb_dim=18, n_heads=2, positions="rotary")

@@ -35,7 +35,7 @@ def reference(**changes: object) -> GPT2LMHeadModel:
 
 
 def neox(**changes: object) -> GPTNeoXForCausalLM:
-    """Return transformers' GPT-NeoX of our kind with random weights, biases and norms too."""
+    """Return transformers' GPT-NeoX, its blocks as GPT-2's, with random weights, biases and norms too."""
     torch.manual_seed(0)
     return randomised(
         GPTNeoXForCausalLM(GPTNeoXConfig(**{**SMALL_NEOX, "bos_token_id": 0, "eos_token_id": 0, **changes}))
@@ -357,7 +357,10 @@ def test_another_architecture_is_refused(name, value, message, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"use_parallel_residual": True}, "use_parallel_residual is True; expected False, as in GPT-NeoX of our kind"),
+        (
+            {"use_parallel_residual": True},
+            "use_parallel_residual is True; expected False, as in GPT-NeoX with GPT-2's blocks",
+        ),
         ({"use_parallel_residual": None}, "use_parallel_residual is True; expected False"),  # what they assume
         ({"rope_parameters": None}, r"rotary_pct is 0\.25; expected 1\.0"),
         ({"rope_parameters": None, "rotary_pct": 0.5}, r"rotary_pct is 0\.5; expected 1\.0"),
@@ -380,7 +383,7 @@ def test_another_architecture_is_refused(name, value, message, tmp_path):
         ({"attention_bias": False}, "attention_bias is False; expected True"),
         ({"intermediate_size": 40}, "intermediate_size is 40; expected 48"),
         ({"intermediate_size": None}, "intermediate_size is 24576; expected 48"),
-        ({"num_attention_heads": 4}, "emb_dim is 12 and n_heads 4: 3 numbers a head; rotary positions turn pairs"),
+        ({"num_attention_heads": 4}, "emb_dim is 12 and n_heads 4: 3 numbers a head; rotary positions rotate pairs"),
         ({"hidden_size": None}, "lacks hidden_size; is it a GPT-NeoX"),
     ],
 )

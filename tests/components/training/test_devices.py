@@ -3,7 +3,7 @@
 from contextlib import nullcontext
 
 import torch
-import torch.utils.deterministic as memory
+import torch.utils.deterministic as torch_deterministic
 
 from components.training.devices import deterministic, global_generator_kept, moved
 
@@ -23,8 +23,8 @@ def test_a_batch_keeps_its_order_and_its_types():
 
 
 def test_inside_fresh_memory_is_not_filled_and_outside_it_is_as_before():
-    assert memory.fill_uninitialized_memory
+    assert torch_deterministic.fill_uninitialized_memory
     with deterministic():
         assert torch.are_deterministic_algorithms_enabled()
-        assert not memory.fill_uninitialized_memory
-    assert memory.fill_uninitialized_memory
+        assert not torch_deterministic.fill_uninitialized_memory
+    assert torch_deterministic.fill_uninitialized_memory

@@ -26,14 +26,14 @@ SETTINGS = TrainingSettings(
 
 
 class Block(nn.Module):
-    """Two matrices of odd sizes, and dropout."""
+    """Two matrices of odd sizes, of which the first counts as three, one above the other, and dropout."""
 
     def __init__(self, drop_rate: float) -> None:
         super().__init__()
-        self.up, self.down, self.dropout = nn.Linear(6, 5), nn.Linear(5, 6), nn.Dropout(drop_rate)
+        self.qkv, self.down, self.dropout = nn.Linear(6, 9), nn.Linear(9, 6), nn.Dropout(drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.down(self.dropout(self.up(x).tanh()))
+        return x + self.down(self.dropout(self.qkv(x).tanh()))
 
 
 class Tiny(nn.Module):
