@@ -2,6 +2,7 @@
 
     python -m benchmarks.training                      # every configuration that suits the device
     python -m benchmarks.training --only 13.8M
+    python -m benchmarks.training --only 124M --without "the book's code"    # where memory is short
 
 Each rung of the ladder is a process of its own that trains on the same kind of batches (random ids, no dropout); the
 processes take turns, round by round, so that all see the same machine, and the median round counts. Compiling and
@@ -282,6 +283,7 @@ def main() -> int:
         prog="python -m benchmarks.training", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("--only", choices=CONFIGURATIONS, action="append", help="a configuration; may be repeated")
+    parser.add_argument("--without", choices=[*PEERS, *RUNGS], action="append", default=[], help="who stays out")
     parser.add_argument("--rounds", type=int, default=7, help="rounds that the median is taken of")
     parser.add_argument("--round-s", type=float, default=4.0, help="seconds of a round, at least a step")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -292,7 +294,7 @@ def main() -> int:
     print(f"{machine()} Device: {torch.cuda.get_device_name() if device.type == 'cuda' else 'CPU'}.")
     for title in arguments.only or (ON_GPU if device.type == "cuda" else ON_CPU):
         configuration = CONFIGURATIONS[title]
-        names = [*PEERS, *RUNGS, CEILING]
+        names = [name for name in (*PEERS, *RUNGS, CEILING) if name not in arguments.without]
         results = measure(names, configuration, device, rounds=arguments.rounds, round_s=arguments.round_s)
         print(f"\n{title}, batch {configuration.batch_size}, {configuration.tokens:,} tokens a step\n")
         print(table(results, configuration, device))

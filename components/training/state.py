@@ -16,7 +16,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def save(
     Raises OSError if the disk takes no more; the earlier states are then as they were.
     """
     final = folder / _NAME.format(len(rows))
-    files = {_MODEL: _gathered(model.state_dict()), _OPTIMIZER: _gathered(_tensors(optimizers))}
+    files = {_OPTIMIZER: _gathered(_tensors(optimizers)), _MODEL: _gathered(model.state_dict())}
     if distributed.rank() > 0:
         return final
     for left in folder.glob(".step-*.partial"):  # by a process that was killed
@@ -72,12 +73,10 @@ def save(
     partial = folder / f".{final.name}.partial"
     partial.mkdir(parents=True)
     try:
-        for name, tensors in files.items():
-            safetensors.torch.save_file(tensors, partial / name)
-        hashes = {name: _sha256(partial / name) for name in files} | {"rows": _sha256_of_rows(rows)}
+        hashes = _write(partial, files) | {"rows": _sha256_of_rows(rows)}
         content = {"fingerprint": fingerprint, "sha256": hashes, "rows": list(rows)}
         (partial / _STATE).write_text(json.dumps(content), encoding="utf-8")
-        for path in (*partial.iterdir(), partial):
+        for path in (partial / _STATE, partial):
             _sync(path)
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)
@@ -106,6 +105,19 @@ def restore(folder: Path, model: nn.Module, optimizers: Sequence[Optimizer], fin
         else:
             return Restored(rows, tuple(skipped))
     return Restored([], tuple(skipped))
+
+
+def _write(folder: Path, files: Mapping[str, Mapping[str, Tensor]]) -> dict[str, str]:
+    """Write and sync files of tensors and return their hashes; while one is written, those before are read again."""
+    hashes, synced = {}, []
+    with ThreadPoolExecutor() as threads:
+        for name, tensors in files.items():
+            safetensors.torch.save_file(dict(tensors), folder / name)
+            hashes[name] = threads.submit(_sha256, folder / name)
+            synced.append(threads.submit(_sync, folder / name))
+    for each in synced:
+        each.result()
+    return {name: each.result() for name, each in hashes.items()}
 
 
 def _states(folder: Path) -> list[Path]:
