@@ -190,7 +190,8 @@ def headlines(found: Findings) -> dict[str, float]:
     compared with the best constant alone, which knows the kinds.
     """
     base, classifier = numbers("evaluate"), numbers("finetune_classifier")
-    given = {name: float(base[name]) for name in ("bits_per_byte", "xz_bits_per_byte")}
+    bits = ("bits_per_byte", "xz_bits_per_byte", "xz_after_training_text_bits_per_byte")
+    given = {name: float(base[name]) for name in bits}
     given |= _with_ends("classifier_accuracy", found.accuracy)
     given["classifier_f1"] = classifier["f1"]
     for name in ("bag_of_words", "majority"):

@@ -4,6 +4,8 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
@@ -66,6 +68,7 @@ def fit(
 
     def evaluate_if_due() -> None:
         if run.curve and how.is_evaluated(len(run.curve) - 1) and "validation_loss" not in run.curve[-1]:
+            run.settle()
             run.curve[-1]["validation_loss"] = mean_loss(objective, evaluation(), objective_loss, device=device).value
             log.info("%s, validation loss %.3f nats", _words(run.curve, how), run.curve[-1]["validation_loss"])
 
@@ -74,7 +77,7 @@ def fit(
     steps = loop.train(
         objective, batches, objective_loss, how, device=device, optimizers=run.optimizers, first_step=first_step
     )
-    with asked_to_stop() as asked, heartbeat() as beat:
+    with asked_to_stop() as asked, heartbeat() as beat, closing(run):
         try:
             for step in steps:
                 run.unread.append(step)
@@ -86,6 +89,7 @@ def fit(
                 if is_saved:
                     run.save()
                     if is_asked:
+                        run.settle()
                         log.info("stopped after step %d; its state is kept", len(run.curve))
                         break
                     evaluate_if_due()
@@ -113,6 +117,8 @@ class _Fit:
         self._tracked = 0
         self._tracked_at = self._saved_at = time.monotonic()
         self._save_steps, self._save_minutes = machine.save_every()
+        self._thread = ThreadPoolExecutor(1, "states")
+        self._saving: Future[Path] | None = None
 
     def restore(self) -> None:
         """Go on from the newest state that is whole.
@@ -150,9 +156,20 @@ class _Fit:
         return time.monotonic() - self._saved_at >= 60 * self._save_minutes
 
     def save(self) -> None:
-        """Keep the state."""
-        state.save(self.folder, self.model, self.optimizers, self.curve, self.folder.name)
-        self._saved_at = time.monotonic()
+        """Copy the state; it is written while the training goes on."""
+        self.settle()
+        write = state.begin(self.folder, self.model, self.optimizers, self.curve, self.folder.name)
+        self._saving, self._saved_at = self._thread.submit(write), time.monotonic()
+
+    def settle(self) -> None:
+        """Wait until the state last saved is kept. Raises OSError if the disk took no more."""
+        if self._saving is not None:
+            self._saving.result()
+
+    def close(self) -> None:
+        """Keep the last state and end the thread that does it."""
+        with self._thread:
+            self.settle()
 
     def track(self, *, last: bool = False) -> None:
         """Log the rows that are not logged yet, now and then; the newest may still get its validation loss."""

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from components.training import distributed
-from components.training.devices import deterministic, global_generator_kept, moved
+from components.training.devices import deterministic, global_generator_kept, keep_freed_memory, moved
 from components.training.distributed import Objective, objective_loss
 from components.training.losses import Batch, Loss
 from components.training.optimizer import OptimizerSettings, set_learning_rates
@@ -150,6 +150,8 @@ def train(
     objective: tuple[nn.Module, Loss] = (model, loss)
     if settings.compile:  # with the loss: what it does with the logits is worth as much as the model's last layers
         objective = cast(nn.Module, torch.compile(Objective(model, loss))), objective_loss
+    if device.type == "cpu":
+        keep_freed_memory()
     model.zero_grad(set_to_none=True)
     is_finite = torch.ones((), dtype=torch.bool, device=device)
     unread: list[Step] = []

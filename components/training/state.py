@@ -7,16 +7,16 @@
 Schedule, batches and dropout are functions of the step's number and the seed, so that nothing of them has to be kept.
 Nothing in the folder runs when it is read.
 
-Several processes leave the same files as one, written by the first. What is in shards (`distributed.shard`) it gathers
-tensor by tensor into its main memory, weights and what the optimizers remember: 12 bytes a parameter with AdamW, 8 with
-Muon. To go on each reads the files and keeps its shards of them, so that any number of processes can.
+It is written from a copy in main memory, 12 bytes a parameter with AdamW, 8 with Muon, so that training can go on.
+Several processes leave the same files as one, written by the first; what is in shards (`distributed.shard`) it gathers
+tensor by tensor. To go on each reads the files and keeps its shards of them, so that any number of processes can.
 """
 
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,31 +64,20 @@ def save(
 
     Raises OSError if the disk takes no more; the earlier states are then as they were.
     """
+    return begin(folder, model, optimizers, rows, fingerprint)()
+
+
+def begin(
+    folder: Path, model: nn.Module, optimizers: Sequence[Optimizer], rows: Sequence[Row], fingerprint: str
+) -> Callable[[], Path]:
+    """Copy into main memory what `save` keeps, and return the rest: to write it.
+
+    The rest can be called from a thread while the training goes on, and is to be done before the next is.
+    """
     final = folder / _NAME.format(len(rows))
-    files = {_OPTIMIZER: _gathered(_tensors(optimizers)), _MODEL: _gathered(model.state_dict())}
-    if distributed.rank() > 0:
-        return final
-    for left in folder.glob(".step-*.partial"):  # by a process that was killed
-        shutil.rmtree(left)
-    partial = folder / f".{final.name}.partial"
-    partial.mkdir(parents=True)
-    try:
-        hashes = _write(partial, files) | {"rows": _sha256_of_rows(rows)}
-        content = {"fingerprint": fingerprint, "sha256": hashes, "rows": list(rows)}
-        (partial / _STATE).write_text(json.dumps(content), encoding="utf-8")
-        for path in (partial / _STATE, partial):
-            _sync(path)
-        shutil.rmtree(final, ignore_errors=True)
-        partial.rename(final)
-        _sync(folder)
-    except safetensors.SafetensorError as error:  # safetensors' own word for a full disk
-        raise OSError(f"{partial}: cannot be written: {error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    later = [state for state in _states(folder) if state.name > final.name]  # damaged, or this run had gone on from it
-    for useless in (*later, *_states(folder)[len(later) + KEPT :]):
-        shutil.rmtree(useless)
-    return final
+    files = {_OPTIMIZER: _copied(_tensors(optimizers)), _MODEL: _copied(model.state_dict())}
+    content = {"fingerprint": fingerprint, "rows": [dict(row) for row in rows]}
+    return lambda: _write(final, files, content) if distributed.rank() == 0 else final
 
 
 def restore(folder: Path, model: nn.Module, optimizers: Sequence[Optimizer], fingerprint: str) -> Restored:
@@ -107,12 +96,37 @@ def restore(folder: Path, model: nn.Module, optimizers: Sequence[Optimizer], fin
     return Restored([], tuple(skipped))
 
 
-def _write(folder: Path, files: Mapping[str, Mapping[str, Tensor]]) -> dict[str, str]:
+def _write(final: Path, files: Mapping[str, dict[str, Tensor]], content: dict[str, Any]) -> Path:
+    """Write a state, and remove those that it makes useless."""
+    folder, partial = final.parent, final.with_name(f".{final.name}.partial")
+    for left in folder.glob(".step-*.partial"):  # by a process that was killed
+        shutil.rmtree(left)
+    partial.mkdir(parents=True)
+    try:
+        hashes = _write_tensors(partial, files) | {"rows": _sha256_of_rows(content["rows"])}
+        (partial / _STATE).write_text(json.dumps(content | {"sha256": hashes}), encoding="utf-8")
+        for path in (partial / _STATE, partial):
+            _sync(path)
+        shutil.rmtree(final, ignore_errors=True)
+        partial.rename(final)
+        _sync(folder)
+    except safetensors.SafetensorError as error:  # safetensors' own word for a full disk
+        raise OSError(f"{partial}: cannot be written: {error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    states = _states(folder)
+    later = states.index(final)  # damaged, or this run had gone on from it
+    for useless in (*states[:later], *states[later + KEPT :]):
+        shutil.rmtree(useless)
+    return final
+
+
+def _write_tensors(folder: Path, files: Mapping[str, dict[str, Tensor]]) -> dict[str, str]:
     """Write and sync files of tensors and return their hashes; while one is written, those before are read again."""
     hashes, synced = {}, []
     with ThreadPoolExecutor() as threads:
         for name, tensors in files.items():
-            safetensors.torch.save_file(dict(tensors), folder / name)
+            safetensors.torch.save_file(tensors, folder / name)
             hashes[name] = threads.submit(_sha256, folder / name)
             synced.append(threads.submit(_sync, folder / name))
     for each in synced:
@@ -148,13 +162,13 @@ def _read(state: Path, model: nn.Module, optimizers: Sequence[Optimizer], finger
     return found
 
 
-def _gathered(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors whole, in the main memory of the first process; none in any other."""
+def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return copies of the tensors, whole, in the main memory of the first process; none in any other."""
     found = {}
     for name, tensor in tensors.items():
         gathered = distributed.whole(tensor.detach())
         if distributed.rank() == 0:
-            found[name] = gathered.cpu().contiguous()
+            found[name] = gathered.to("cpu", copy=True).contiguous()
     return found
 
 

@@ -13,6 +13,9 @@ from components.windows.shards import Windows
 Batch = tuple[Int64[Tensor, "batch token"], Int64[Tensor, "batch token"]]
 """Inputs, and the targets: the same ids, one later."""
 
+IGNORED = -100
+"""A target that is not to be scored; the value that torch's cross entropy ignores."""
+
 
 class Batches:
     """Shuffled batches, each a function of (seed, index): any can be asked for, in any order, as often as one likes.
@@ -50,9 +53,16 @@ class Batches:
 
 
 def in_order(windows: Windows, batch_size: int) -> Iterator[Batch]:
-    """Yield all windows once, in order, on the CPU; the last batch may be smaller."""
+    """Yield all windows once, in order, on the CPU; the last batch may be smaller.
+
+    Where windows overlap, a target that the window before has too is `IGNORED`: each id is scored once, and from the
+    second window on with at least context_length - stride ids before it.
+    """
+    scored = torch.arange(windows.context_length) < windows.context_length - windows.stride
     for start in range(0, len(windows), batch_size):
-        yield _batch(windows, range(start, min(start + batch_size, len(windows))))
+        chosen = range(start, min(start + batch_size, len(windows)))
+        inputs, targets = _batch(windows, chosen)
+        yield inputs, targets.masked_fill(scored & (torch.tensor(chosen) > 0)[:, None], IGNORED)
 
 
 def _batch(windows: Windows, chosen: Sequence[int]) -> Batch:

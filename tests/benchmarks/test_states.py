@@ -11,7 +11,13 @@ from components.gpt.model import GPT, GPTConfig
 
 ROOT = Path(__file__).parents[2]
 TINY = GPTConfig(29, 8, 16, 2, 2, 0.0, qkv_bias=True, tie_weights=True, init="gpt2")
-SAVING = Result(steps_s=[0.2, 0.1, 0.9], saves_s=[0.3, 0.2, 1.0], size_bytes=14_400_000, memory_mb=1234.5)
+SAVING = Result(
+    steps_s=[0.2, 0.1, 0.9],
+    saves_s=[0.3, 0.2, 1.0],
+    beside_s=[[0.3], [], [0.2, 0.3]],
+    size_bytes=14_400_000,
+    memory_mb=1234.5,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -23,13 +29,14 @@ def in_root(monkeypatch):
 def test_steps_and_saves_take_turns_and_steps_alone_leave_nothing(tmp_path):
     case = states.Case(TINY, replace(states.default().how, batch_size=2))
     saving = states.measure(case, steps=6, every=2, folder=tmp_path)
-    assert (len(saving.steps_s), len(saving.saves_s)) == (6, 3)
+    assert len(saving.saves_s) == len(saving.beside_s) == 3
+    assert len(saving.steps_s) + sum(map(len, saving.beside_s)) == 6
     assert sorted(each.name for each in tmp_path.iterdir()) == ["step-000000007", "step-000000009"]
     # 4 bytes for each weight and at least one number remembered for it.
     assert saving.size_bytes > 2 * 4 * GPT(TINY).n_parameters
     assert saving.memory_mb > 50  # torch alone
     alone = states.measure(case, steps=6, every=None, folder=tmp_path / "none")
-    assert (len(alone.steps_s), alone.saves_s, alone.size_bytes) == (6, [], 0)
+    assert (len(alone.steps_s), alone.saves_s, alone.beside_s, alone.size_bytes) == (6, [], [], 0)
     assert not (tmp_path / "none").exists()
 
 
@@ -41,7 +48,9 @@ def test_the_cases_are_those_of_their_names():
 
 
 def test_the_share_is_of_a_hundred_median_steps():
-    assert states.share(SAVING) == pytest.approx(0.3 / 20)
+    # A step takes 0.2 s: 0.3 + 0.1, 0.2 + 0, 1.0 + 0.0 + 0.1.
+    assert states.costs_s(SAVING) == pytest.approx([0.4, 0.2, 1.1])
+    assert states.share(SAVING) == pytest.approx(0.4 / 20)
     row = states.row("default", SAVING, replace(SAVING, memory_mb=1000.0))
-    assert row == "| default | 14 | 20.0 | 0.300 | 0.200..1.000 | 1.50% | 1,234 | 1,000 |"
+    assert row == "| default | 14 | 20.0 | 0.300 | 0.400 | 0.200..1.100 | 2.00% | 1,234 | 1,000 |"
     assert [line.count("|") for line in states.HEAD.splitlines()] == [row.count("|")] * 2

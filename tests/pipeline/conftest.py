@@ -46,6 +46,7 @@ METRICS = {
         "perplexity": 9.4877,
         "bits_per_byte": 1.5,
         "xz_bits_per_byte": 2.0,
+        "xz_after_training_text_bits_per_byte": 1.75,
         "windows": 1,
         "tokens": 82,
         "bytes": 200,

@@ -69,6 +69,7 @@ def test_verdicts_that_could_not_be_read_leave_out_their_question_alone(judged):
 def test_the_headlines_are_flat_numbers_with_their_intervals(build):
     found = findings.headlines(findings.gather(HOW))
     assert (found["bits_per_byte"], found["xz_bits_per_byte"]) == (1.5, 2.0)
+    assert found["xz_after_training_text_bits_per_byte"] == 1.75
     assert (found["classifier_accuracy"], found["classifier_accuracy_low"]) == (0.75, 0.25)
     assert (found["classifier_f1"], found["bag_of_words_f1"], found["majority_accuracy"]) == (0.6, 0.7, 0.25)
     assert [found[f"tuned_exact_match{end}"] for end in ("", "_low", "_high")] == [0.75, 0.25, 1.0]

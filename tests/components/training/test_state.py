@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -192,17 +194,43 @@ def test_a_state_saved_again_replaces_the_damaged_one(tmp_path):
     assert state.restore(tmp_path, *fresh(), "key") == state.Restored(ROWS, ())
 
 
-def test_a_full_disk_leaves_the_earlier_state(tmp_path, monkeypatch):
+def test_a_state_is_of_the_moment_it_began_at(tmp_path):
     model, optimizers = trained(2)
-    state.save(tmp_path, model, optimizers, ROWS, "key")
+    before, rows = flat(model), [dict(row) for row in ROWS]
+    write = state.begin(tmp_path, model, optimizers, rows, "key")
+    with torch.no_grad():
+        for tensor in (*model.parameters(), *state._tensors(optimizers).values()):
+            tensor.zero_()
+    rows[-1]["validation_loss"] = 0.0
+    assert names(tmp_path) == []
+    write()
+    other, others = fresh()
+    assert state.restore(tmp_path, other, others, "key").rows == ROWS
+    assert torch.equal(flat(other), before)
+    assert all(tensor.any() for tensor in state._tensors(others).values())
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let no file hold more than 100 bytes."""
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))  # as much as a file may hold
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
     try:
-        with pytest.raises(OSError):
-            state.save(tmp_path, model, optimizers, [*ROWS, ROWS[0]], "key")
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_the_earlier_state(tmp_path):
+    model, optimizers = trained(2)
+    state.save(tmp_path, model, optimizers, ROWS, "key")
+    later = [*ROWS, ROWS[0]]
+    with full_disk(), pytest.raises(OSError):
+        state.save(tmp_path, model, optimizers, later, "key")
+    write = state.begin(tmp_path, model, optimizers, later, "key")
+    with full_disk(), pytest.raises(OSError):
+        write()
     assert names(tmp_path) == ["step-000000002"]
     assert state.restore(tmp_path, *fresh(), "key").rows == ROWS
 

@@ -118,3 +118,13 @@ def test_in_order_gives_all_windows_once_and_the_last_batch_short(windows):
     assert [starts(batch) for batch in batches] == [[0, 4, 8, 12], [16, 20, 24, 28], [32, 36, 40]]
     assert batches[2][1].tolist() == [[33, 34, 35, 36], [37, 38, 39, 40], [41, 42, 43, 44]]
     assert batches[0][0].dtype == torch.int64
+
+
+def test_in_order_scores_each_id_once_where_windows_overlap(tmp_path):
+    split = write([(0, np.arange(10))], tmp_path, "train", end_of_text=None, vocab_size=10, shard_size=9, size_bytes=10)
+    write_index(tmp_path, [split], context_length=4, stride=3, vocab_size=10)
+    (inputs, targets), (last, of_last) = in_order(Windows(tmp_path, "train"), 1)
+    assert inputs.tolist() == [[0, 1, 2, 3]]
+    assert targets.tolist() == [[1, 2, 3, 4]]
+    assert last.tolist() == [[3, 4, 5, 6]]
+    assert of_last.tolist() == [[-100, 5, 6, 7]]
