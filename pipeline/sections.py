@@ -136,7 +136,8 @@ def corpus() -> Section:
             for split in ("train", "validation")
         ),
         "Validation text is held out: neither the vocabulary nor the model has learned from it. "
-        "Words are what white space parts.",
+        "Words are what white space parts. "
+        f"Left out: {tokens['duplicates']} duplicates, {tokens['quarantined']} that could not be read.",
     )
     tasks = Table(
         "Records of the two tasks by split",

@@ -5,14 +5,25 @@ from pathlib import Path
 
 import pytest
 
-from components.corpus.documents import Document, SplitSettings, read
+from components.corpus import documents
+from components.corpus.documents import Corpus, Document, SplitSettings
+from components.corpus.reading import ReadingSettings, Refused
 
+READING = ReadingSettings("text", "source", gutenberg=False, most_unpacked_bytes=10**6, most_line_bytes=10**6)
 BY_DOCUMENT = SplitSettings(by="document", validation_share=0.5, seed=1)
 BY_POSITION = SplitSettings(by="position", validation_share=0.1, seed=1)
 DATA = Path(__file__).parents[4] / "shared" / "data"
 
 
-def texts(documents: list[Document], split: str) -> list[str]:
+def corpus(folder: Path, split: SplitSettings) -> Corpus:
+    return documents.read(folder, split, READING)
+
+
+def read(folder: Path, split: SplitSettings) -> tuple[Document, ...]:
+    return corpus(folder, split).documents
+
+
+def texts(documents: tuple[Document, ...], split: str) -> list[str]:
     return [document.text for document in documents if document.split == split]
 
 
@@ -29,10 +40,10 @@ def letters(tmp_path: Path) -> Path:
 
 def test_a_txt_file_is_one_document_cut_as_the_book_cuts_it(tmp_path: Path) -> None:
     (tmp_path / "story.txt").write_text("abcdefghijklmnopqrs", encoding="utf-8")  # 19 characters, int(0.9 * 19) = 17
-    assert read(tmp_path, BY_POSITION) == [
+    assert read(tmp_path, BY_POSITION) == (
         Document("story", 0, "abcdefghijklmnopq", "train"),
         Document("story", 1, "rs", "validation"),
-    ]
+    )
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data on this machine")
@@ -86,17 +97,12 @@ def test_another_seed_draws_another_split(letters: Path) -> None:
     assert texts(read(letters, BY_DOCUMENT), "train") != texts(read(letters, other), "train")
 
 
-def test_a_text_that_stands_twice_is_read_once(letters: Path) -> None:
+def test_a_text_that_stands_twice_is_one_document_and_counted(letters: Path) -> None:
     (letters / "again.txt").write_text("text c", encoding="utf-8")
     (letters / "lines.jsonl").write_text('{"source": "again", "text": "text d"}\n', encoding="utf-8")
-    read_once = sorted(document.text for document in read(letters, BY_DOCUMENT))
-    assert read_once == [f"text {letter}" for letter in "abcdefghij"]
-
-
-def test_byte_order_mark_and_carriage_returns_are_gone(tmp_path: Path) -> None:
-    (tmp_path / "windows.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo\r\n")
-    documents = read(tmp_path, SplitSettings(by="position", validation_share=0.5, seed=1))
-    assert "".join(document.text for document in documents) == "one\ntwo\n"
+    found = corpus(letters, BY_DOCUMENT)
+    assert sorted(document.text for document in found.documents) == [f"text {letter}" for letter in "abcdefghij"]
+    assert found.duplicates == 2
 
 
 def test_files_are_read_in_the_order_of_their_paths_and_folders_too(tmp_path: Path) -> None:
@@ -107,47 +113,30 @@ def test_files_are_read_in_the_order_of_their_paths_and_folders_too(tmp_path: Pa
     assert [document.source for document in documents if document.split == "train"] == ["z", "b", "c"]
 
 
-def test_blank_documents_and_hidden_files_are_left_out(letters: Path) -> None:
+def test_what_cannot_be_read_is_kept_beside_the_documents(letters: Path) -> None:
     (letters / "blank.txt").write_text(" \n\n", encoding="utf-8")
-    (letters / ".gitignore").write_text("/raw", encoding="utf-8")
-    assert len(read(letters, BY_DOCUMENT)) == 10
+    (letters / "rows.jsonl").write_text('{"source": "k", "text": "text k"}\n["a"]\n', encoding="utf-8")
+    found = corpus(letters, BY_DOCUMENT)
+    assert len(found.documents) == 11
+    assert found.refused == (
+        Refused("blank.txt", "blank; expected text"),
+        Refused("rows.jsonl line 2", "list; expected an object with a string 'text'"),
+    )
+    assert (found.duplicates, found.encodings) == (0, {})
 
 
-def test_a_file_that_is_not_utf8_is_named_with_its_byte(tmp_path: Path) -> None:
-    (tmp_path / "latin.txt").write_bytes("caf\u00e9".encode("latin-1"))
-    with pytest.raises(ValueError, match=r"latin\.txt: not UTF-8 \(byte 0xe9 at offset 3\); convert it"):
-        read(tmp_path, BY_POSITION)
+def test_the_encoding_of_a_file_that_is_not_utf8_is_told(letters: Path) -> None:
+    (letters / "wide.txt").write_bytes("text w\n".encode("utf-16"))
+    found = corpus(letters, BY_DOCUMENT)
+    assert found.encodings == {"wide.txt": "utf_16"}
+    assert "text w\n" in [document.text for document in found.documents]
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ('{"source": "a", "text": ', "not JSON"),
-        ('["a"]', "got list"),
-        ('{"source": "a"}', "string named 'text', got none"),
-        ('{"text": "a"}', "string named 'source', got none"),
-        ('{"source": "a", "text": 3}', "string named 'text', got int"),
-        ('{"source": "a", "text": "x\\ud800"}', "character 1 of 'text' is half a surrogate pair"),
-    ],
-)
-def test_a_broken_line_is_named_by_file_and_number(tmp_path: Path, line: str, message: str) -> None:
-    (tmp_path / "rows.jsonl").write_text('{"source": "a", "text": "b"}\n' + line + "\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=rf"rows\.jsonl line 2: .*{message}"):
-        read(tmp_path, BY_DOCUMENT)
-
-
-def test_an_empty_corpus_is_refused(tmp_path: Path) -> None:
+def test_a_corpus_of_refusals_alone_names_the_first(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").touch()
-    with pytest.raises(ValueError, match="the corpus is empty"):
+    (tmp_path / "page.html").touch()
+    with pytest.raises(ValueError, match=r"nothing can be read; 2 refused, first empty\.txt: blank"):
         read(tmp_path, BY_DOCUMENT)
-    with pytest.raises(ValueError, match="missing: no such folder"):
-        read(tmp_path / "missing", BY_DOCUMENT)
-
-
-def test_a_file_of_another_kind_is_refused(letters: Path) -> None:
-    (letters / "page.html").touch()
-    with pytest.raises(ValueError, match=r"page\.html: a corpus is made of \.txt and \.jsonl"):
-        read(letters, BY_DOCUMENT)
 
 
 def test_an_empty_split_names_the_other_way_to_split(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from components.tokenizer import table
@@ -11,7 +12,8 @@ from components.tokenizer.bpe import Tokenizer
 from pipeline import checks, paths, settings
 from pipeline.stages.tokenize import TokenizeSettings
 
-REAL = Path(__file__).parents[4] / "shared/data"
+ROOT = Path(__file__).parents[3]
+REAL = ROOT.parent / "shared/data"
 TABLE = paths.TOKENS / "tokens.parquet"
 
 
@@ -43,6 +45,32 @@ def test_the_numbers_count_what_the_table_holds(project):
     )
 
 
+def test_a_corpus_without_fault_has_an_empty_quarantine(project):
+    numbers = json.loads(paths.metrics("tokenize").read_text())
+    assert (numbers["quarantined"], numbers["duplicates"]) == (0, 0)
+    assert pq.read_table(paths.QUARANTINE).to_pydict() == {"place": [], "reason": []}
+
+
+def test_what_cannot_be_read_is_in_quarantine_counted_and_told(run, caplog):
+    corpus(tale=b"Once upon a time. " * 9, twin=b"Once upon a time. " * 9, wide="Far away. ".encode("utf-16"))
+    (paths.RAW_CORPUS / "rows.jsonl").write_text('{"source": "a", "text": "There was."}\nno JSON\n{"source": "a"}\n')
+    caplog.set_level("INFO", "pipeline")
+    run("tokenize", {"split": {"by": "position"}, "vocab_size": 257})
+    first, second = pq.read_table(paths.QUARANTINE).to_pylist()
+    assert first["place"] == "rows.jsonl line 2"
+    assert first["reason"].startswith("not JSON")
+    assert second == {"place": "rows.jsonl line 3", "reason": "expected a string named 'text', got none"}
+    numbers = json.loads(paths.metrics("tokenize").read_text())
+    assert (numbers["quarantined"], numbers["duplicates"]) == (2, 1)
+    assert {row.source for row in table.read(TABLE)} == {"tale", "wide", "a"}
+    told = [each.getMessage() for each in caplog.records if each.name == "pipeline.stages.tokenize"]
+    assert told[0] == "wide.txt: not UTF-8, read as utf_16"
+    assert told[1].startswith(
+        "2 refused, listed in data/quarantine/documents.parquet; first rows.jsonl line 2: not JSON"
+    )
+    assert len(told) == 2
+
+
 def test_bytes_without_merges_are_a_vocabulary(run):
     corpus(tale=b"abab " * 40)
     run("tokenize", {"split": {"by": "position"}, "vocab_size": 257})
@@ -66,11 +94,8 @@ def test_the_verdict_in_gpt2s_own_vocabulary_has_the_books_tokens(run):
     ("files", "said"),
     [
         ({}, "data/raw/corpus: the corpus is empty"),
-        ({"empty": b" \n"}, "data/raw/corpus: the corpus is empty"),
-        (
-            {"latin": "caf\xe9 and more".encode("latin-1")},
-            "data/raw/corpus/latin.txt: not UTF-8 (byte 0xe9 at offset 3)",
-        ),
+        ({"empty": b" \n"}, "data/raw/corpus: nothing can be read; 1 refused, first empty.txt: blank"),
+        ({"latin": "caf\xe9 and more".encode("latin-1")}, "first latin.txt: not UTF-8 (byte 0xe9 at offset 3)"),
         ({"one": b"One document alone.\n"}, "leave validation empty; set by: position"),
     ],
     ids=["none", "blank", "not UTF-8", "one document"],
@@ -79,6 +104,7 @@ def test_a_corpus_that_cannot_be_used_is_one_line(failure, files, said):
     corpus(**files)
     assert said in failure("tokenize", {"split": {"seed": 0, "validation_share": 0.01}})
     assert not paths.TOKENS.exists()
+    assert not paths.QUARANTINE.exists()
 
 
 def test_a_broken_table_stops_the_build_and_names_the_row(run, monkeypatch):
@@ -90,6 +116,6 @@ def test_a_broken_table_stops_the_build_and_names_the_row(run, monkeypatch):
 
 @pytest.mark.parametrize(("vocabulary", "size"), [("trained", 256), ("gpt2", 300)])
 def test_a_size_that_the_vocabulary_cannot_have_is_refused(vocabulary, size):
-    split = {"by": "position", "validation_share": 0.1, "seed": 1}
+    values = settings.read(ROOT / paths.PARAMS)["tokenize"] | {"vocabulary": vocabulary, "vocab_size": size}
     with pytest.raises(settings.SettingsError, match=rf"tokenize\.vocab_size is {size}"):
-        settings.parse("tokenize", {"split": split, "vocabulary": vocabulary, "vocab_size": size}, TokenizeSettings)
+        settings.parse("tokenize", values, TokenizeSettings)
