@@ -32,7 +32,7 @@ _UNREADABLE = (
 """What a damaged file makes its readers raise, ValueError us too; and OSError, where it is not the system's."""
 _CERTAIN = 0.1
 """How much less chaotic, as charset-normalizer has it, the likeliest encoding must be than any that gives another text.
-Over texts of 14 languages in 27 encodings every wrong guess lay within 0.071 of the next; many right ones did too."""
+Over texts of 14 languages in 19 encodings every wrong guess lay within 0.071 of the next; many right ones did too."""
 _CHAOTIC = 0.2
 """From where charset-normalizer leaves an encoding out, its default."""
 _CHANCE = 0.01
