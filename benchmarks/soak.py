@@ -29,7 +29,7 @@ import psutil
 import torch
 import torch._dynamo  # which an optimizer's first step imports: a second, to be spent once, before the processes part
 
-from pipeline import dag, launch, paths, settings, stages
+from pipeline import children, dag, paths, settings, stages
 
 TRAINING: dict[str, Any] = {"max_steps": 12, "batch_size": 4, "evaluate_every": 5, "evaluate_batches": 2}
 SMALL: dict[str, dict[str, Any]] = {
@@ -65,7 +65,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--stages", nargs="+", choices=list(SMALL), default=list(SMALL), metavar="STAGE")
     arguments = parser.parse_args(words)
     torch.set_num_threads(1)  # processes are forked from this one
-    launch.START_METHOD = "fork"  # this process has one thread and no GPU, and imports take longer than trainings
+    children.START_METHOD = "fork"  # this process has one thread and no GPU, and imports take longer than trainings
     environment = {"PIPELINE_PROCESSES": str(arguments.processes), "PIPELINE_SAVE_STEPS": SAVE_STEPS}
     with tempfile.TemporaryDirectory() as temporary:
         project = copied(Path.cwd(), Path(temporary) / "project")

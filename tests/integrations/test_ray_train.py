@@ -29,7 +29,7 @@ from components.training.losses import next_token
 from components.training.optimizer import OptimizerSettings
 from components.training.schedule import ScheduleSettings
 from integrations import ray_train
-from pipeline import fitting, launch, tracking
+from pipeline import children, fitting, launch, tracking
 
 ROOT = Path(__file__).parents[2]
 STEPS = 8
@@ -118,7 +118,7 @@ def leave(_number, _frame):
 def program(folder: Path, names: list[str]) -> None:
     torch.set_num_threads(2)
     signal.signal(signal.SIGTERM, leave)
-    launch.START_METHOD = "fork"  # while this has one thread
+    children.START_METHOD = "fork"  # while this has one thread
     said: list[str] = []
     words = logging.StreamHandler()
     words.emit = lambda record: said.append(f"{record.levelname} {record.getMessage()}")  # type: ignore[method-assign]
