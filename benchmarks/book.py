@@ -9,9 +9,7 @@ it in the project's root.
 """
 
 import argparse
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from benchmarks import machine
 from components.gpt.model import GPT, GPTConfig
 from components.tokenizer.bpe import Tokenizer
 from components.training.evaluation import mean_loss
@@ -245,21 +244,8 @@ def report(ours: Contestant, book: Contestant) -> str:
         figures += [f"{statistics.median(one.epochs_s):.2f}", f"{sum(one.epochs_s):.1f}"]
         lines.append(f"| {one.name} | {' | '.join(figures)} |")
     ratio = statistics.median(ours.epochs_s) / statistics.median(book.epochs_s)
-    lines += ["", f"{len(ours.epochs_s)} epochs; median epoch, ours / book: {ratio:.3f}.", machine()]
+    lines += ["", f"{len(ours.epochs_s)} epochs; median epoch, ours / book: {ratio:.3f}.", machine.description()]
     return "\n".join(lines)
-
-
-def machine() -> str:
-    """Return a line on hardware, versions, commit and date."""
-    cpuinfo = Path("/proc/cpuinfo")
-    text = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
-    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    return (
-        f"{names[0] if names else platform.processor()}, {torch.get_num_threads()} threads, "
-        f"{torch.backends.cpu.get_cpu_capability()}; {platform.system()}, Python {platform.python_version()}, "
-        f"torch {torch.__version__}; commit {commit.stdout.strip() or 'none'}; {time.strftime('%Y-%m-%d')}."
-    )
 
 
 def missed(ours: Contestant, book: Contestant) -> list[str]:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.book import machine
+from benchmarks import machine
 from components.gpt.generate import generate
 from components.gpt.model import GPT, PUBLISHED, GPTConfig
 
@@ -115,7 +115,8 @@ def report(times: Times, tokens: int) -> str:
         cells += [f"{ratio(times, precision, name):.2f}", "" if target is None else f"{target:g}"]
         lines.append(f"| {' | '.join(cells)} |")
     repetitions = len(next(iter(times.values())))
-    return "\n".join([*lines, "", f"{tokens} tokens after {PROMPT_TOKENS}, {repetitions} times. {machine()}"])
+    lines += ["", f"{tokens} tokens after {PROMPT_TOKENS}, {repetitions} times. {machine.description()}"]
+    return "\n".join(lines)
 
 
 def missed(times: Times) -> list[str]:

@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.book import machine
+from benchmarks import machine
 from benchmarks.training import CONFIGURATIONS, OURS, RUNGS, training_settings
 from components.gpt.model import GPT, GPTConfig
 from components.training import state
@@ -64,7 +64,7 @@ class Result:
     """Seconds of the steps that ran while each save was written."""
     size_bytes: int
     """Bytes of a state on disk; 0 without a save."""
-    memory_mb: float
+    memory_mib: float
     """Highest resident memory of the process."""
 
 
@@ -123,13 +123,7 @@ def measure(case: Case, steps: int, every: int | None, folder: Path) -> Result:
             is_alone = written.done()
             started = time.perf_counter()
     size_bytes = sum(file.stat().st_size for file in written.result().iterdir()) if every else 0
-    return Result(steps_s, saves_s, beside_s, size_bytes, peak_memory_mb())
-
-
-def peak_memory_mb() -> float:
-    """Return this process's highest resident memory since it began (unlike ru_maxrss, which begins as its parent's)."""
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+    return Result(steps_s, saves_s, beside_s, size_bytes, machine.peak_memory_mib())
 
 
 def measured(case: Case, saves: int, every: int) -> tuple[Result, Result]:
@@ -168,8 +162,8 @@ def row(name: str, saving: Result, alone: Result) -> str:
         f"{statistics.median(costs_s(saving)):.3f}",
         f"{min(costs_s(saving)):.3f}..{max(costs_s(saving)):.3f}",
         f"{share(saving):.2%}",
-        f"{saving.memory_mb:,.0f}",
-        f"{alone.memory_mb:,.0f}",
+        f"{saving.memory_mib:,.0f}",
+        f"{alone.memory_mib:,.0f}",
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -186,7 +180,7 @@ def main() -> int:
     parser.add_argument("--saves", type=int, default=7, help="saves that the median is taken of (default 7)")
     parser.add_argument("--every", type=int, default=8, help="steps between two of them (default 8)")
     arguments = parser.parse_args()
-    print(f"{machine()}\n\n{HEAD}")
+    print(f"{machine.description()}\n\n{HEAD}")
     missed = []
     for name in arguments.only or CASES:
         saving, alone = measured(CASES[name](), arguments.saves, arguments.every)

@@ -14,7 +14,6 @@ Takes about 15 minutes on two idle cores and 20 GB of memory. Run it in the proj
 import argparse
 import multiprocessing
 import os
-import resource
 import statistics
 import sys
 import time
@@ -27,8 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks import peers
-from benchmarks.book import machine
+from benchmarks import machine, peers
 from components.gpt.model import GPT, PUBLISHED, GPTConfig
 from components.training.loop import TrainingSettings, train
 from components.training.losses import next_token
@@ -176,7 +174,7 @@ class Result:
     """Slowest and fastest round, tokens per second."""
     start_s: float
     """Time until the first three steps were done, compiling included."""
-    memory_mb: float
+    memory_mib: float
     """Highest resident memory of the process; on CUDA highest memory allocated on the device."""
 
 
@@ -200,8 +198,7 @@ def _work(name: str, configuration: Configuration, device_name: str, round_s: fl
     pipe.send(start_s)
     while pipe.recv():
         pipe.send(count * configuration.tokens / run(count))
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    pipe.send(resident if device.type == "cpu" else torch.cuda.max_memory_allocated() / 2**20)
+    pipe.send(machine.peak_memory_mib() if device.type == "cpu" else torch.cuda.max_memory_allocated() / 2**20)
 
 
 def measure(
@@ -231,9 +228,9 @@ def measure(
         results = {}
         for name in names:
             pipes[name].send(False)
-            memory_mb = pipes[name].recv()
+            memory_mib = pipes[name].recv()
             spread = (min(speeds[name]), max(speeds[name]))
-            results[name] = Result(statistics.median(speeds[name]), spread, starts[name], memory_mb)
+            results[name] = Result(statistics.median(speeds[name]), spread, starts[name], memory_mib)
         return results
     finally:
         for process in processes:
@@ -247,7 +244,7 @@ def table(results: dict[str, Result], configuration: Configuration, device: torc
     peak = next((rate for word, rate in PEAKS.items() if on_gpu and word in torch.cuda.get_device_name()), None)
     lines = [
         f"| | tokens/s | slowest..fastest round | of found | of the ceiling |{' MFU |' if on_gpu else ''}"
-        " memory, MB | start, s |",
+        " memory, MiB | start, s |",
         "|---|---|---|---|---|---|---|" + ("---|" if on_gpu else ""),
     ]
     for name, result in results.items():
@@ -262,7 +259,7 @@ def table(results: dict[str, Result], configuration: Configuration, device: torc
         ]
         if on_gpu:
             cells.append(f"{rate * operations_per_token(configuration.model) / peak:.0%}" if peak else "peak unknown")
-        lines.append(f"| {' | '.join([*cells, f'{result.memory_mb:,.0f}', f'{result.start_s:.0f}'])} |")
+        lines.append(f"| {' | '.join([*cells, f'{result.memory_mib:,.0f}', f'{result.start_s:.0f}'])} |")
     return "\n".join(lines)
 
 
@@ -291,7 +288,7 @@ def main() -> int:
     device = torch.device(arguments.device)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic algorithms want it
     failures = []
-    print(f"{machine()} Device: {torch.cuda.get_device_name() if device.type == 'cuda' else 'CPU'}.")
+    print(f"{machine.description()} Device: {torch.cuda.get_device_name() if device.type == 'cuda' else 'CPU'}.")
     for title in arguments.only or (ON_GPU if device.type == "cuda" else ON_CPU):
         configuration = CONFIGURATIONS[title]
         names = [name for name in (*PEERS, *RUNGS, CEILING) if name not in arguments.without]

@@ -16,7 +16,7 @@ SAVING = Result(
     saves_s=[0.3, 0.2, 1.0],
     beside_s=[[0.3], [], [0.2, 0.3]],
     size_bytes=14_400_000,
-    memory_mb=1234.5,
+    memory_mib=1234.5,
 )
 
 
@@ -34,7 +34,7 @@ def test_steps_and_saves_take_turns_and_steps_alone_leave_nothing(tmp_path):
     assert sorted(each.name for each in tmp_path.iterdir()) == ["step-000000007", "step-000000009"]
     # 4 bytes for each weight and at least one number remembered for it.
     assert saving.size_bytes > 2 * 4 * GPT(TINY).n_parameters
-    assert saving.memory_mb > 50  # torch alone
+    assert saving.memory_mib > 50  # torch alone
     alone = states.measure(case, steps=6, every=None, folder=tmp_path / "none")
     assert (len(alone.steps_s), alone.saves_s, alone.beside_s, alone.size_bytes) == (6, [], [], 0)
     assert not (tmp_path / "none").exists()
@@ -51,6 +51,6 @@ def test_the_share_is_of_a_hundred_median_steps():
     # A step takes 0.2 s: 0.3 + 0.1, 0.2 + 0, 1.0 + 0.0 + 0.1.
     assert states.costs_s(SAVING) == pytest.approx([0.4, 0.2, 1.1])
     assert states.share(SAVING) == pytest.approx(0.4 / 20)
-    row = states.row("default", SAVING, replace(SAVING, memory_mb=1000.0))
+    row = states.row("default", SAVING, replace(SAVING, memory_mib=1000.0))
     assert row == "| default | 14 | 20.0 | 0.300 | 0.400 | 0.200..1.100 | 2.00% | 1,234 | 1,000 |"
     assert [line.count("|") for line in states.HEAD.splitlines()] == [row.count("|")] * 2

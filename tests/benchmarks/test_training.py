@@ -44,7 +44,7 @@ def test_contestants_take_turns_in_processes_of_their_own():
     for result in results.values():
         slowest, fastest = result.spread
         assert 0 < slowest <= result.tokens_per_second <= fastest
-        assert result.memory_mb > 50  # torch alone
+        assert result.memory_mib > 50  # torch alone
     assert len(training.table(results, CONFIGURATIONS["tiny"], CPU).splitlines()) == 4
 
 
