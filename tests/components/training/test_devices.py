@@ -1,7 +1,12 @@
 """What surrounds a computation; the algorithms and the generator of the CPU are tested with the loop."""
 
+import os
+import platform
+import subprocess
+import sys
 from contextlib import nullcontext
 
+import pytest
 import torch
 import torch.utils.deterministic as torch_deterministic
 
@@ -28,3 +33,59 @@ def test_inside_fresh_memory_is_not_filled_and_outside_it_is_as_before():
         assert torch.are_deterministic_algorithms_enabled()
         assert not torch_deterministic.fill_uninitialized_memory
     assert torch_deterministic.fill_uninitialized_memory
+
+
+TRAINED = """
+import hashlib
+from dataclasses import replace
+import torch
+from components.gpt.model import GPT, GPTConfig
+from components.training.loop import train
+from components.training.losses import next_token
+from components.training.optimizer import OptimizerSettings, make
+from tests.components.training.tiny import CPU, SETTINGS
+
+torch.set_num_threads(1)
+muon = OptimizerSettings("muon", 0.01, 0.01, 0.1, "matrices", 0.9, 0.95, 0.95)
+for precision in ("float32", "bfloat16"):
+    how = replace(SETTINGS, max_steps=3, precision=precision, clip_norm=1.0, accumulate=2, optimizer=muon)
+    torch.manual_seed(0)
+    model = GPT(GPTConfig(70, 16, 32, 2, 2, 0.1, qkv_bias=True, tie_weights=True, init="gpt2"))
+    ids = torch.randint(70, (8, 4, 17))
+    batches = lambda index: (ids[index % 8, :, :-1].contiguous(), ids[index % 8, :, 1:].contiguous())
+    list(train(model, batches, next_token, how, device=CPU, optimizers=make(model, how.optimizer)))
+    print(hashlib.sha256(b"".join(each.detach().numpy().tobytes() for each in model.parameters())).hexdigest())
+"""
+
+FAULTS = """
+import resource
+import torch
+from components.training.devices import keep_freed_memory
+
+keep_freed_memory()
+torch.ones(16_000_000)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+torch.ones(16_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def printed(script: str, **environment: str) -> str:
+    command = [sys.executable, "-W", "error", "-c", script]
+    return subprocess.run(command, env=os.environ | environment, check=True, capture_output=True, text=True).stdout
+
+
+glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc alone")
+
+
+@glibc
+def test_no_step_reads_memory_that_it_has_not_written():
+    # glibc fills what it hands out with the complement of this byte, and what is given back with the byte itself.
+    plain, filled = printed(TRAINED), printed(TRAINED, MALLOC_PERTURB_="170")
+    assert plain == filled
+    assert len(set(plain.split())) == 2
+
+
+@glibc
+def test_memory_that_is_freed_is_not_asked_for_again():
+    assert int(printed(FAULTS)) < 1000  # of its 15,625 pages
