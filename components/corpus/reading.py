@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-import charset_normalizer
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from components.corpus.encoding import decoded, utf8
 
 _KINDS = (".txt", ".md", ".jsonl", ".parquet")
 _PACKINGS = (".gz", ".zst")
@@ -30,16 +31,6 @@ _UNREADABLE = (
     *(zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException),
 )
 """What a damaged file makes its readers raise, ValueError us too; and OSError, where it is not the system's."""
-_CERTAIN = 0.1
-"""How much less chaotic, as charset-normalizer has it, the likeliest encoding must be than any that gives another text.
-Over texts of 14 languages in 19 encodings every wrong guess lay within 0.071 of the next; many right ones did too."""
-_CHAOTIC = 0.2
-"""From where charset-normalizer leaves an encoding out, its default."""
-_CHANCE = 0.01
-"""Share of a text's bytes above 127 that may look like UTF-8 by chance, where each byte is a character."""
-_HIGH = re.compile(rb"[\x80-\xff]+")
-_UTF8 = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
-_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")  # byte order marks of UTF-16 and UTF-32
 _GUTENBERG_START = re.compile(r"^\*\*\* ?START OF (?:THE|THIS) PROJECT GUTENBERG[^*]*\*\*\*", re.M | re.I)
 _GUTENBERG_END = re.compile(
     r"^(?:End of (?:the )?Project Gutenberg[^*]*)?\*\*\* ?END OF (?:THE|THIS) PROJECT GUTENBERG", re.M | re.I
@@ -280,7 +271,7 @@ def _documents(
         # Parquet is read from its end: packed, it cannot be streamed.
         yield from _rows(stream if stream.seekable() else io.BytesIO(stream.read()), place, stem, settings)
     else:
-        text, encoding = _decoded(stream.read())
+        text, encoding = decoded(stream.read())
         yield Text(stem, _clean(text, settings), place, encoding)
 
 
@@ -310,7 +301,7 @@ def _skipped(stream: io.BufferedReader) -> int:
 
 def _line(line: bytes, place: str, stem: str, settings: ReadingSettings) -> Text | Refused:
     try:
-        record = json.loads(_utf8(line).removeprefix("\ufeff"))
+        record = json.loads(utf8(line).removeprefix("\ufeff"))
     except json.JSONDecodeError as error:
         return Refused(place, f"not JSON ({error}); expected one object a line")
     except ValueError as error:
@@ -366,10 +357,10 @@ def _row(text: bytes | None, source: bytes | None, place: str, stem: str, settin
     if text is not None and len(text) > settings.most_line_bytes:
         return Refused(place, f"a text of {len(text):,} bytes; most_line_bytes is {settings.most_line_bytes:,}")
     try:
-        decoded = [None if each is None else _utf8(each) for each in (text, source)]
+        its_text, its_source = [None if each is None else utf8(each) for each in (text, source)]
     except ValueError as error:
         return Refused(place, str(error))
-    return _text(decoded[0], decoded[1], place, stem, settings)
+    return _text(its_text, its_source, place, stem, settings)
 
 
 def _text(text: object, source: object, place: str, stem: str, settings: ReadingSettings) -> Text | Refused:
@@ -412,38 +403,3 @@ def _without_gutenberg(text: str) -> str:
     if end := _GUTENBERG_END.search(text):
         text = text[: end.start()].rstrip("\n") + "\n"
     return text
-
-
-def _utf8(content: bytes) -> str:
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(_not_utf8(error)) from None
-
-
-def _not_utf8(error: UnicodeDecodeError) -> str:
-    return f"not UTF-8 (byte 0x{error.object[error.start]:02x} at offset {error.start})"
-
-
-def _decoded(content: bytes) -> tuple[str, str]:
-    """Return a file's text and its encoding.
-
-    Raises ValueError where that is not certain.
-    """
-    try:
-        return content.decode("utf-8"), "utf-8"
-    except UnicodeDecodeError as error:
-        trouble = _not_utf8(error)
-    if b"\0" in content and not content.startswith(_WIDE_MARKS):
-        raise ValueError(f"{trouble}, and a NUL at offset {content.index(0)}; expected text")
-    advice = "convert it, for instance with iconv -f iso-8859-1 -t utf-8"
-    matches = charset_normalizer.from_bytes(content)
-    best = matches.best()
-    next_chaos = min((each.chaos for each in matches if each is not best), default=_CHAOTIC)
-    if best is None or next_chaos - best.chaos < _CERTAIN:
-        raise ValueError(f"{trouble}, and no other encoding is certain; {advice}")
-    text = content.decode(best.encoding)
-    looks_utf8 = sum(map(len, _UTF8.findall(content))) / max(1, sum(map(len, _HIGH.findall(content))))
-    if len(text) == len(content) and looks_utf8 > _CHANCE:
-        raise ValueError(f"{trouble}, but UTF-8 elsewhere: mixed encodings; {advice}")
-    return text, best.encoding
