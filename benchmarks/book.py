@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks import machine
+from benchmarks import reporting
 from components.gpt.model import GPT, GPTConfig
 from components.tokenizer.bpe import Tokenizer
 from components.training.evaluation import mean_loss
@@ -244,7 +244,7 @@ def report(ours: Contestant, book: Contestant) -> str:
         figures += [f"{statistics.median(one.epochs_s):.2f}", f"{sum(one.epochs_s):.1f}"]
         lines.append(f"| {one.name} | {' | '.join(figures)} |")
     ratio = statistics.median(ours.epochs_s) / statistics.median(book.epochs_s)
-    lines += ["", f"{len(ours.epochs_s)} epochs; median epoch, ours / book: {ratio:.3f}.", machine.description()]
+    lines += ["", f"{len(ours.epochs_s)} epochs; median epoch, ours / book: {ratio:.3f}.", reporting.description()]
     return "\n".join(lines)
 
 

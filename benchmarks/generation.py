@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks import machine
+from benchmarks import reporting
 from components.gpt.generate import generate
 from components.gpt.model import GPT, PUBLISHED, GPTConfig
 
@@ -115,7 +115,7 @@ def report(times: Times, tokens: int) -> str:
         cells += [f"{ratio(times, precision, name):.2f}", "" if target is None else f"{target:g}"]
         lines.append(f"| {' | '.join(cells)} |")
     repetitions = len(next(iter(times.values())))
-    lines += ["", f"{tokens} tokens after {PROMPT_TOKENS}, {repetitions} times. {machine.description()}"]
+    lines += ["", f"{tokens} tokens after {PROMPT_TOKENS}, {repetitions} times. {reporting.description()}"]
     return "\n".join(lines)
 
 

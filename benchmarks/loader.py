@@ -27,7 +27,7 @@ import numpy.typing as npt
 import psutil
 import torch
 
-from benchmarks import machine, states
+from benchmarks import reporting, states
 from components.gpt.model import GPT
 from components.training.loop import train
 from components.training.losses import next_token
@@ -222,7 +222,7 @@ def main() -> int:
         for size, folder in zip(arguments.sizes, folders.values(), strict=True):
             write_shards(folder, size * 1_000_000)
         results = measure(folders, rounds=arguments.rounds, round_s=arguments.round_s)
-    print(f"{machine.description()}\n\n{table(results)}")
+    print(f"{reporting.description()}\n\n{table(results)}")
     failures = missed(results)
     for failure in failures:
         print(f"missed: {failure}")

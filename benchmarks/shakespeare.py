@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks import machine
+from benchmarks import reporting
 from benchmarks.peers import NanoGPT
 from components.gpt.model import GPT, GPTConfig
 from components.training.evaluation import mean_loss
@@ -232,7 +232,7 @@ def main() -> int:
         outcomes += compare(text, vocab_size, seed, STEPS)
         print(report(outcomes[-3:]), file=sys.stderr)
     print(report(outcomes))
-    print(f"\n{machine.description()}")
+    print(f"\n{reporting.description()}")
     failures = missed(outcomes)
     for failure in failures:
         print(f"missed: {failure}")

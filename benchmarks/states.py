@@ -6,9 +6,9 @@
 The default's model as the default trains it, and GPT-2's 124M shape (context 256, batches of 4, AdamW, compiled, under
 bfloat16 autocast: the fastest steps, hence the strictest). A save is what it takes of the loop, and by how much the
 steps are longer beside which it is written, synced, to the disk of the project; the median of them is held against 100
-median steps that nothing runs beside. Another process makes the steps alone, for its memory. Prints Markdown; exits 1
-if a save takes more than its share. Takes about 8 minutes on two idle cores, 6 GB of memory and 5 GB of disk. For
-Linux, on a CPU. Run it in the project's root.
+median steps that nothing runs beside. (A state before an evaluation is waited for; there are none here.) One more
+process makes the steps alone, for its memory. Prints Markdown; exits 1 if a save takes more than its share. Takes about
+8 minutes on two idle cores, 6 GB of memory and 5 GB of disk. For Linux, on a CPU. Run it in the project's root.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks import machine
+from benchmarks import reporting
 from benchmarks.training import CONFIGURATIONS, OURS, RUNGS, training_settings
 from components.gpt.model import GPT, GPTConfig
 from components.training import state
@@ -123,7 +123,7 @@ def measure(case: Case, steps: int, every: int | None, folder: Path) -> Result:
             is_alone = written.done()
             started = time.perf_counter()
     size_bytes = sum(file.stat().st_size for file in written.result().iterdir()) if every else 0
-    return Result(steps_s, saves_s, beside_s, size_bytes, machine.peak_memory_mib())
+    return Result(steps_s, saves_s, beside_s, size_bytes, reporting.peak_memory_mib())
 
 
 def measured(case: Case, saves: int, every: int) -> tuple[Result, Result]:
@@ -169,7 +169,7 @@ def row(name: str, saving: Result, alone: Result) -> str:
 
 
 HEAD = f"""\
-| | state, MB | {EVERY} steps, s | a save, s | in all, s | least..most | of the time | memory, MiB | without |
+| | state, MB | {EVERY} steps, s | of the loop, s | and of steps, s | least..most | of the time | MiB | without |
 |---|---|---|---|---|---|---|---|---|"""
 
 
@@ -180,7 +180,7 @@ def main() -> int:
     parser.add_argument("--saves", type=int, default=7, help="saves that the median is taken of (default 7)")
     parser.add_argument("--every", type=int, default=8, help="steps between two of them (default 8)")
     arguments = parser.parse_args()
-    print(f"{machine.description()}\n\n{HEAD}")
+    print(f"{reporting.description()}\n\n{HEAD}")
     missed = []
     for name in arguments.only or CASES:
         saving, alone = measured(CASES[name](), arguments.saves, arguments.every)

@@ -101,9 +101,9 @@ def _work(body: Callable[[], object], count: int, threads: int, port: int, rank:
 
 def _end_with_the_launcher() -> None:
     """Wait for the end of the launcher, however it comes, and end at once: the next one is to have the work alone."""
-    launcher = multiprocessing.parent_process()
-    assert launcher is not None
-    launcher.join()
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -139,11 +139,16 @@ def _patience_s(ends: Iterable[int | None]) -> float | None:
 
 def _reason(children: Sequence[_Child], told: Told) -> Exception:
     """Return why processes ended badly."""
-    ends = {told.name(rank): child.process.exitcode or 0 for rank, child in enumerate(children)}
-    killed = None
-    for name, end in ends.items():
-        if killed is None and end < 0:
-            by = signal.Signals(-end).name
-            killed = ChildProcessError(f"{name} was ended by {by}; start again to go on from the last state")
-    name, end = next((name, end) for name, end in ends.items() if end)
-    return told.reason(killed) or ChildProcessError(f"{name} ended with status {end}")
+    ends = [(told.name(rank), child.process.exitcode or 0) for rank, child in enumerate(children)]
+    killed = next(
+        (
+            ChildProcessError(
+                f"{name} was ended by {signal.Signals(-end).name}; start again to go on from the last state"
+            )
+            for name, end in ends
+            if end < 0
+        ),
+        None,
+    )
+    ended, status = next((name, end) for name, end in ends if end)
+    return told.reason(killed) or ChildProcessError(f"{ended} ended with status {status}")

@@ -53,13 +53,15 @@ def fit(
     and, every `evaluate_every` steps and after the last, `validation_loss` (nats).
 
     The state is kept in `folder` (whose name stands for data and settings): before each evaluation, every so many steps
-    and minutes (`machine.save_every`), and when the process is asked to stop. A run that finds a state there goes on
+    and minutes (`machine.save_every`), and when the process is asked to stop; asked twice it waits for no more than the
+    state that is being written. A run that finds a state there goes on
     from it, and ends with the same weights and the same curve, byte for byte, as one that was never stopped.
 
     In several processes (`launch.run`) each calls this with the same arguments; all stop where one is asked to, and
     only in the first it returns: the others are then done.
 
-    Raises NonFiniteLoss, naming step and rows; the curve and the last state end before it.
+    Raises ValueError for a loss that is not finite, naming step and rows; the curve and the last state end before it.
+    Raises OSError where the disk takes no more states: at the next save, evaluation or end.
     """
     device = torch.device(machine.device())
     objective = distributed.shard(model, loss, device) if machine.is_sharded() else Objective(model.to(device), loss)
@@ -68,7 +70,7 @@ def fit(
 
     def evaluate_if_due() -> None:
         if run.curve and how.is_evaluated(len(run.curve) - 1) and "validation_loss" not in run.curve[-1]:
-            run.settle()
+            run.settle()  # who kills an evaluation loses no step
             run.curve[-1]["validation_loss"] = mean_loss(objective, evaluation(), objective_loss, device=device).value
             log.info("%s, validation loss %.3f nats", _words(run.curve, how), run.curve[-1]["validation_loss"])
 
@@ -94,6 +96,7 @@ def fit(
                         break
                     evaluate_if_due()
                 run.track()
+            run.settle()
         except NonFiniteLoss as error:
             run.read(error.step)
             run.track(last=True)
@@ -162,14 +165,16 @@ class _Fit:
         self._saving, self._saved_at = self._thread.submit(write), time.monotonic()
 
     def settle(self) -> None:
-        """Wait until the state last saved is kept. Raises OSError if the disk took no more."""
-        if self._saving is not None:
-            self._saving.result()
+        """Wait until the state last saved is written. Raises OSError if the disk took no more."""
+        saving, self._saving = self._saving, None
+        if saving is not None:
+            saving.result()
 
     def close(self) -> None:
-        """Keep the last state and end the thread that does it."""
-        with self._thread:
-            self.settle()
+        """Wait until nothing is written any more; after another error that of the writing is only logged."""
+        self._thread.shutdown()
+        if self._saving is not None and (error := self._saving.exception()):
+            log.error("the last state is not kept: %s", error)
 
     def track(self, *, last: bool = False) -> None:
         """Log the rows that are not logged yet, now and then; the newest may still get its validation loss."""

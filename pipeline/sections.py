@@ -167,7 +167,10 @@ def base() -> Section:
             ("perplexity", found["perplexity"]),
             ("bits per byte", ours),
             ("bits per byte, xz -9e", theirs),
-            ("bits per byte, xz -9e after the training text", found["xz_after_training_text_bits_per_byte"]),
+            (
+                f"bits per byte, xz -9e after {found['xz_training_bytes']:,} bytes of training text",
+                found["xz_after_training_text_bits_per_byte"],
+            ),
             ("windows", found["windows"]),
             ("tokens", found["tokens"]),
         ),

@@ -17,10 +17,10 @@ def moved(batch: Batch, device: torch.device) -> Batch:
 
 
 def keep_freed_memory() -> None:
-    """Have the C library keep what this process frees, so that each step finds the memory of the one before.
+    """Have the C library keep what this process frees from now on: each step then finds the memory of the one before.
 
-    Given back to the system, it would be filled with zeros when it is next asked for: 7 % of a step of the 124M shape
-    on two cores. Of glibc alone; elsewhere nothing changes. Source: mallopt(3).
+    Given back to the system, it would be filled with zeros when it is next asked for; docs/performance.md says what
+    that takes. Of glibc alone; elsewhere nothing changes. Source: mallopt(3).
     """
     m_trim_threshold, m_mmap_max = -1, -4
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):

@@ -133,7 +133,8 @@ def train(
 
     The model lies on `device`, where its optimizers were made; it is put into training mode for each step. Between
     steps torch's global generator and its choice of algorithms are as the caller left them; within a step the
-    algorithms are deterministic (on CUDA this needs CUBLAS_WORKSPACE_CONFIG set to :4096:8 in the environment).
+    algorithms are deterministic (on CUDA this needs CUBLAS_WORKSPACE_CONFIG set to :4096:8 in the environment). On a
+    CPU the process keeps the memory that it frees, from now on (`keep_freed_memory`).
 
     Of several processes each is to call this with the same arguments, and yields the same steps.
 

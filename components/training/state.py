@@ -48,36 +48,28 @@ class Restored:
     """Where a training goes on."""
 
     rows: list[Row]
-    """One for each step made, as they were handed to `save`; their number is the step that comes next."""
+    """One for each step made, as they were handed to `begin`; their number is the step that comes next."""
     skipped: tuple[str, ...]
     """Why each newer state could not be used."""
-
-
-def save(
-    folder: Path, model: nn.Module, optimizers: Sequence[Optimizer], rows: Sequence[Row], fingerprint: str
-) -> Path:
-    """Write the state after `len(rows)` steps into a folder of its own in `folder`, and return that.
-
-    It appears whole or not at all: written beside, synced, renamed. Of the older ones the newest `KEPT` - 1 stay.
-    `fingerprint` stands for data and settings: `restore` takes only a state with the same. Of several processes each is
-    to call this, and the first writes.
-
-    Raises OSError if the disk takes no more; the earlier states are then as they were.
-    """
-    return begin(folder, model, optimizers, rows, fingerprint)()
 
 
 def begin(
     folder: Path, model: nn.Module, optimizers: Sequence[Optimizer], rows: Sequence[Row], fingerprint: str
 ) -> Callable[[], Path]:
-    """Copy into main memory what `save` keeps, and return the rest: to write it.
+    """Copy the state after `len(rows)` steps into main memory, and return what writes it and returns its folder.
 
-    The rest can be called from a thread while the training goes on, and is to be done before the next is.
+    That can be called from a thread while the training goes on, and must have ended before another is called. The state
+    gets a folder of its own in `folder`, and appears whole or not at all: written beside, synced, renamed. Of the older
+    ones the newest `KEPT` - 1 stay. `fingerprint` stands for data and settings: `restore` takes only a state with the
+    same. Of several processes each is to call both, and the first writes.
+
+    The second raises OSError if the disk takes no more; the earlier states are then as they were.
     """
     final = folder / _NAME.format(len(rows))
     files = {_OPTIMIZER: _copied(_tensors(optimizers)), _MODEL: _copied(model.state_dict())}
     content = {"fingerprint": fingerprint, "rows": [dict(row) for row in rows]}
-    return lambda: _write(final, files, content) if distributed.rank() == 0 else final
+    is_first = distributed.rank() == 0  # asked now: the group may be gone when it is written
+    return lambda: _write(final, files, content) if is_first else final
 
 
 def restore(folder: Path, model: nn.Module, optimizers: Sequence[Optimizer], fingerprint: str) -> Restored:

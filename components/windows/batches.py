@@ -55,14 +55,14 @@ class Batches:
 def in_order(windows: Windows, batch_size: int) -> Iterator[Batch]:
     """Yield all windows once, in order, on the CPU; the last batch may be smaller.
 
-    Where windows overlap, a target that the window before has too is `IGNORED`: each id is scored once, and from the
-    second window on with at least context_length - stride ids before it.
+    Where windows overlap, a target that the window before has too is `IGNORED`: no id is scored twice, and from the
+    second window on each has at least context_length - stride ids before it.
     """
-    scored = torch.arange(windows.context_length) < windows.context_length - windows.stride
+    repeated = torch.arange(windows.context_length) < windows.context_length - windows.stride
     for start in range(0, len(windows), batch_size):
         chosen = range(start, min(start + batch_size, len(windows)))
         inputs, targets = _batch(windows, chosen)
-        yield inputs, targets.masked_fill(scored & (torch.tensor(chosen) > 0)[:, None], IGNORED)
+        yield inputs, targets.masked_fill(repeated & (torch.tensor(chosen) > 0)[:, None], IGNORED)
 
 
 def _batch(windows: Windows, chosen: Sequence[int]) -> Batch:

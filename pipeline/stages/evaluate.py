@@ -3,7 +3,6 @@
 import json
 import lzma
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +11,7 @@ from components.gpt import checkpoint
 from components.gpt.generate import generate
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
-from components.training.evaluation import mean_loss
+from components.training.evaluation import MeanLoss, mean_loss
 from components.training.losses import next_token
 from components.windows.batches import in_order
 from components.windows.shards import Windows
@@ -63,11 +62,11 @@ def evaluate(evaluate: EvaluateSettings) -> None:
 
 
 @gpu
-def score(batch_size: int) -> float:
-    """Return the mean loss over all validation windows, each id scored once, nats per token."""
+def score(batch_size: int) -> MeanLoss:
+    """Return the mean loss over all validation windows, none of whose ids is scored twice."""
     model = checkpoint.load(paths.BASE)
     batches = in_order(Windows(paths.SHARDS, "validation"), batch_size)
-    return mean_loss(model, batches, next_token, device=torch.device(machine.device())).value
+    return mean_loss(model, batches, next_token, device=torch.device(machine.device()))
 
 
 @gpu
@@ -101,25 +100,26 @@ def sample(settings: EvaluateSettings) -> None:
 
 
 @io
-def record(loss: float) -> None:
+def record(loss: MeanLoss) -> None:
     """Record loss, perplexity and bits per byte, what `xz -9e` needs for the same text, and which weights these are.
 
-    xz stands there twice: as it comes, and after it has read (up to `SEEN_BYTES` of) the training text.
+    xz stands there twice: as it comes, and after it has read the training text, or the first `SEEN_BYTES` of it.
     """
     windows = Windows(paths.SHARDS, "validation")
     text, seen = _text("validation"), _text("train", SEEN_BYTES)
-    with ThreadPoolExecutor() as threads:
-        alone, before, after = threads.map(_compressed_bytes, (text, seen, seen + text))
+    alone, before, after = map(_compressed_bytes, (text, seen, seen + text))
     tracking.record(
         "evaluate",
         {
-            "validation_loss": loss,
-            "perplexity": math.exp(loss),
-            "bits_per_byte": loss / math.log(2) * windows.ids / windows.size_bytes,
+            "validation_loss": loss.value,
+            "perplexity": math.exp(loss.value),
+            "bits_per_byte": loss.value / math.log(2) * windows.ids / windows.size_bytes,
             "xz_bits_per_byte": 8 * alone / len(text),
             "xz_after_training_text_bits_per_byte": 8 * (after - before) / len(text),
+            "xz_training_bytes": len(seen),
             "windows": len(windows),
             "tokens": windows.ids,
+            "scored_tokens": loss.count,
             "bytes": windows.size_bytes,
             "weights_sha256": checkpoint.sha256(paths.BASE),
         },

@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import signal
+import threading
 
 import pytest
 import torch
@@ -112,6 +113,49 @@ def test_a_state_is_kept_every_so_many_steps(folder, monkeypatch):
     with pytest.raises(RuntimeError):
         fit(Guess(), folder, Broken(at=9), max_steps=20, evaluate_every=100)
     assert states(folder) == ["step-000000004", "step-000000008"]
+
+
+def test_steps_go_on_while_a_state_is_written(folder, monkeypatch):
+    monkeypatch.setenv("PIPELINE_SAVE_STEPS", "2")
+    is_held, went_on, waited, sync = threading.Event(), threading.Event(), [], os.fsync
+
+    class Watched(Same):
+        def __call__(self, index):
+            if index == 2:  # the state of the first step, which its evaluation waits for, is written by now
+                is_held.set()
+            if index == 4:  # asked for in step 3; the state of steps 0 and 1 was to be written before
+                went_on.set()
+            return super().__call__(index)
+
+    def held(handle):
+        if is_held.is_set():
+            waited.append(went_on.wait(30))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", held)
+    fit(Guess(), folder, Watched(), max_steps=6, evaluate_every=100)
+    assert waited
+    assert all(waited)
+    assert states(folder) == ["step-000000004", "step-000000006"]
+
+
+def test_a_state_that_cannot_be_written_ends_the_training_and_leaves_those_before_it(folder, monkeypatch):
+    monkeypatch.setenv("PIPELINE_SAVE_STEPS", "4")
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    class Filling(Same):
+        def __call__(self, index):
+            if index == 4:  # asked for in step 3, after the evaluation of step 2, which has waited for its state
+                resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))  # as much as a file may hold
+            return super().__call__(index)
+
+    try:
+        with pytest.raises(OSError):
+            fit(Guess(), folder, Filling(), max_steps=7, evaluate_every=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert states(folder)[-1] == "step-000000003"
 
 
 def test_a_state_is_kept_every_so_many_minutes(folder, monkeypatch):

@@ -77,7 +77,7 @@ def test_the_base_model_stands_beside_xz(build):
     )
     assert isinstance(curves, Curves)
     assert ("loss, nats per token", 2.25) in scored.items
-    assert ("bits per byte, xz -9e after the training text", 1.75) in scored.items
+    assert ("bits per byte, xz -9e after 1,200 bytes of training text", 1.75) in scored.items
     assert sample == Sample("Sample, greedy", " upon a time", "Once")
 
 

@@ -37,6 +37,7 @@ def test_inside_fresh_memory_is_not_filled_and_outside_it_is_as_before():
 
 TRAINED = """
 import hashlib
+import os
 from dataclasses import replace
 import torch
 from components.gpt.model import GPT, GPTConfig
@@ -45,6 +46,8 @@ from components.training.losses import next_token
 from components.training.optimizer import OptimizerSettings, make
 from tests.components.training.tiny import CPU, SETTINGS
 
+if "MALLOC_PERTURB_" in os.environ:
+    assert set(torch.empty(100_000, dtype=torch.uint8).tolist()) == {0x55}
 torch.set_num_threads(1)
 muon = OptimizerSettings("muon", 0.01, 0.01, 0.1, "matrices", 0.9, 0.95, 0.95)
 for precision in ("float32", "bfloat16"):
@@ -62,11 +65,15 @@ import resource
 import torch
 from components.training.devices import keep_freed_memory
 
+def faults():
+    torch.ones(16_000_000)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(16_000_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+before = faults()
 keep_freed_memory()
-torch.ones(16_000_000)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-torch.ones(16_000_000)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+print(before, faults())
 """
 
 
@@ -79,8 +86,8 @@ glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc a
 
 
 @glibc
-def test_no_step_reads_memory_that_it_has_not_written():
-    # glibc fills what it hands out with the complement of this byte, and what is given back with the byte itself.
+def test_training_reads_no_memory_that_it_has_not_written():
+    # glibc fills what it hands out with the complement of this byte, 0x55, and what is given back with the byte itself.
     plain, filled = printed(TRAINED), printed(TRAINED, MALLOC_PERTURB_="170")
     assert plain == filled
     assert len(set(plain.split())) == 2
@@ -88,4 +95,7 @@ def test_no_step_reads_memory_that_it_has_not_written():
 
 @glibc
 def test_memory_that_is_freed_is_not_asked_for_again():
-    assert int(printed(FAULTS)) < 1000  # of its 15,625 pages
+    before, after = map(int, printed(FAULTS).split())
+    if before < 15_625:  # pages of 4 kB in 64 MB
+        pytest.skip("pages are large here")
+    assert after < 1000

@@ -114,7 +114,7 @@ def program(folder: Path) -> None:
         weights[f"{name} dropped"] = Run(way, how(optimizer, accumulate), 0.5).go().weights()
         weights[f"{name} dropped again"] = Run(way, how(optimizer, accumulate), 0.5).go().weights()
         run = Run(way, how(optimizer, accumulate)).go(steps=2)
-        state.save(folder / name, run.model, run.optimizers, [{"step": 0}, {"step": 1}], "key")
+        state.begin(folder / name, run.model, run.optimizers, [{"step": 0}, {"step": 1}], "key")()
         taken_up = Run(way, how(optimizer, accumulate))
         dist.barrier()
         for kept in (name, f"whole {optimizer} {accumulate}"):
@@ -213,7 +213,7 @@ def test_one_process_goes_on_from_the_state_of_two(two, way, optimizer, accumula
 def test_a_state_of_shards_is_the_files_of_one_process(two, tmp_path):
     _, _, folder = two
     alone = Run("whole", how()).go(steps=2)
-    plain = state.save(tmp_path, alone.model, alone.optimizers, [{"step": 0}, {"step": 1}], "key")
+    plain = state.begin(tmp_path, alone.model, alone.optimizers, [{"step": 0}, {"step": 1}], "key")()
     for file in plain.glob("*.safetensors"):
         ours = safetensors.torch.load_file(file)
         theirs = safetensors.torch.load_file(folder / "shards adamw 1" / plain.name / file.name)

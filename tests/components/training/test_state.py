@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -68,13 +69,17 @@ def fresh() -> tuple[nn.Module, list[torch.optim.Optimizer]]:
     return model, make(model, HOW.optimizer)
 
 
+def save(*arguments: Any) -> Path:
+    return state.begin(*arguments)()
+
+
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
 def test_a_run_taken_up_from_a_state_ends_with_the_same_weights_bit_for_bit(tmp_path):
     model, optimizers = trained(3)
-    state.save(tmp_path, model, optimizers, ROWS, "key")
+    save(tmp_path, model, optimizers, ROWS, "key")
     through, _ = trained(6)
     taken_up, again = fresh()
     found = state.restore(tmp_path, taken_up, again, "key")
@@ -85,7 +90,7 @@ def test_a_run_taken_up_from_a_state_ends_with_the_same_weights_bit_for_bit(tmp_
 
 def test_the_same_state_is_the_same_bytes(tmp_path):
     model, optimizers = trained(2)
-    folders = [state.save(tmp_path / name, model, optimizers, ROWS, "key") for name in "ab"]
+    folders = [save(tmp_path / name, model, optimizers, ROWS, "key") for name in "ab"]
     one, two = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
     assert one == two
     assert set(one) == {"model.safetensors", "optimizer.safetensors", "state.json"}
@@ -101,7 +106,7 @@ def test_without_a_state_nothing_changes(tmp_path):
 
 def test_before_the_first_step_there_is_nothing_to_remember(tmp_path):
     model = tiny()
-    state.save(tmp_path, model, make(model, HOW.optimizer), [], "key")
+    save(tmp_path, model, make(model, HOW.optimizer), [], "key")
     other, optimizers = fresh()
     assert state.restore(tmp_path, other, optimizers, "key").rows == []
     assert torch.equal(flat(other), flat(model))
@@ -110,7 +115,7 @@ def test_before_the_first_step_there_is_nothing_to_remember(tmp_path):
 def test_the_last_two_states_are_kept(tmp_path):
     model, optimizers = trained(1)
     for count in range(4):
-        state.save(tmp_path, model, optimizers, ROWS[:1] * count, "key")
+        save(tmp_path, model, optimizers, ROWS[:1] * count, "key")
     assert names(tmp_path) == ["step-000000002", "step-000000003"]
 
 
@@ -146,9 +151,9 @@ def halve(path: Path) -> None:
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_state_is_named_and_the_one_before_it_taken(tmp_path, damage):
     older, optimizers = trained(1)
-    state.save(tmp_path, older, optimizers, ROWS[:1], "key")
+    save(tmp_path, older, optimizers, ROWS[:1], "key")
     newer, optimizers = trained(2)
-    newest = state.save(tmp_path, newer, optimizers, ROWS, "key")
+    newest = save(tmp_path, newer, optimizers, ROWS, "key")
     DAMAGES[damage](newest)
     model, again = fresh()
     found = state.restore(tmp_path, model, again, "key")
@@ -160,7 +165,7 @@ def test_a_damaged_state_is_named_and_the_one_before_it_taken(tmp_path, damage):
 
 def test_a_state_of_other_data_or_settings_is_not_taken(tmp_path):
     model, optimizers = trained(2)
-    saved = state.save(tmp_path, model, optimizers, ROWS, "theirs")
+    saved = save(tmp_path, model, optimizers, ROWS, "theirs")
     other, again = fresh()
     before = flat(other)
     found = state.restore(tmp_path, other, again, "ours")
@@ -171,26 +176,26 @@ def test_a_state_of_other_data_or_settings_is_not_taken(tmp_path):
 def test_what_a_killed_save_left_is_no_state_and_goes_with_the_next(tmp_path):
     model, optimizers = trained(2)
     half = tmp_path / ".step-000000001.partial"
-    shutil.copytree(state.save(tmp_path / "other", model, optimizers, ROWS, "key"), half)
+    shutil.copytree(save(tmp_path / "other", model, optimizers, ROWS, "key"), half)
     (half / "state.json").unlink()
     assert state.restore(tmp_path, *fresh(), "key") == state.Restored([], ())
-    state.save(tmp_path, model, optimizers, ROWS, "key")
+    save(tmp_path, model, optimizers, ROWS, "key")
     assert names(tmp_path) == ["other", "step-000000002"]
 
 
 def test_a_run_that_begins_anew_keeps_its_own_states_not_the_damaged_ones_of_later_steps(tmp_path):
     model, optimizers = trained(2)
     for count in (7, 8):
-        halve(state.save(tmp_path, model, optimizers, ROWS[:1] * count, "key") / "model.safetensors")
-    state.save(tmp_path, model, optimizers, ROWS[:1], "key")
+        halve(save(tmp_path, model, optimizers, ROWS[:1] * count, "key") / "model.safetensors")
+    save(tmp_path, model, optimizers, ROWS[:1], "key")
     assert names(tmp_path) == ["step-000000001"]
     assert state.restore(tmp_path, *fresh(), "key") == state.Restored(ROWS[:1], ())
 
 
 def test_a_state_saved_again_replaces_the_damaged_one(tmp_path):
     model, optimizers = trained(2)
-    halve(state.save(tmp_path, model, optimizers, ROWS, "key") / "model.safetensors")
-    state.save(tmp_path, model, optimizers, ROWS, "key")
+    halve(save(tmp_path, model, optimizers, ROWS, "key") / "model.safetensors")
+    save(tmp_path, model, optimizers, ROWS, "key")
     assert state.restore(tmp_path, *fresh(), "key") == state.Restored(ROWS, ())
 
 
@@ -224,10 +229,10 @@ def full_disk() -> Iterator[None]:
 
 def test_a_full_disk_leaves_the_earlier_state(tmp_path):
     model, optimizers = trained(2)
-    state.save(tmp_path, model, optimizers, ROWS, "key")
+    save(tmp_path, model, optimizers, ROWS, "key")
     later = [*ROWS, ROWS[0]]
     with full_disk(), pytest.raises(OSError):
-        state.save(tmp_path, model, optimizers, later, "key")
+        save(tmp_path, model, optimizers, later, "key")
     write = state.begin(tmp_path, model, optimizers, later, "key")
     with full_disk(), pytest.raises(OSError):
         write()
@@ -236,6 +241,6 @@ def test_a_full_disk_leaves_the_earlier_state(tmp_path):
 
 
 def test_the_description_is_plain_json(tmp_path):
-    saved = state.save(tmp_path, *trained(1), ROWS[:1], "key")
+    saved = save(tmp_path, *trained(1), ROWS[:1], "key")
     content = json.loads((saved / "state.json").read_text())
     assert (content["fingerprint"], content["rows"]) == ("key", ROWS[:1])

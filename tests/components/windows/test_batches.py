@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from components.windows.batches import Batches, in_order
+from components.training import losses
+from components.windows.batches import IGNORED, Batches, in_order
 from components.windows.shards import Windows, write, write_index
 
 
@@ -120,11 +121,11 @@ def test_in_order_gives_all_windows_once_and_the_last_batch_short(windows):
     assert batches[0][0].dtype == torch.int64
 
 
-def test_in_order_scores_each_id_once_where_windows_overlap(tmp_path):
-    split = write([(0, np.arange(10))], tmp_path, "train", end_of_text=None, vocab_size=10, shard_size=9, size_bytes=10)
-    write_index(tmp_path, [split], context_length=4, stride=3, vocab_size=10)
-    (inputs, targets), (last, of_last) = in_order(Windows(tmp_path, "train"), 1)
-    assert inputs.tolist() == [[0, 1, 2, 3]]
-    assert targets.tolist() == [[1, 2, 3, 4]]
-    assert last.tolist() == [[3, 4, 5, 6]]
-    assert of_last.tolist() == [[-100, 5, 6, 7]]
+def test_in_order_scores_no_id_twice_where_windows_overlap(tmp_path):
+    split = write([(0, np.arange(11))], tmp_path, "train", end_of_text=None, vocab_size=11, shard_size=9, size_bytes=11)
+    write_index(tmp_path, [split], context_length=4, stride=3, vocab_size=11)
+    (inputs, targets), (last, of_last) = in_order(Windows(tmp_path, "train"), 2)
+    assert inputs.tolist() == [[0, 1, 2, 3], [3, 4, 5, 6]]
+    assert targets.tolist() == [[1, 2, 3, 4], [-100, 5, 6, 7]]
+    assert (last.tolist(), of_last.tolist()) == ([[6, 7, 8, 9]], [[-100, 8, 9, 10]])
+    assert IGNORED == losses.IGNORED

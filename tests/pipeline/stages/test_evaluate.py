@@ -13,6 +13,7 @@ from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from components.windows.shards import Windows
 from pipeline import paths, settings
+from pipeline.stages import evaluate
 from pipeline.stages.evaluate import EvaluateSettings
 
 
@@ -37,11 +38,13 @@ def trained_sha256():
 
 
 def test_bits_per_byte_count_the_text_not_the_tokens(project):
-    texts, size_bytes = split("validation"), sum(len(text.encode()) for text in split("validation"))
+    texts = split("validation")
+    size_bytes = sum(len(text.encode()) for text in texts)
     rows = table.read(paths.TOKENS / "tokens.parquet", "validation")
     tokens = sum(len(row.ids) + 1 for row in rows)  # each document's end is predicted too
     found = numbers()
     assert (found["bytes"], found["tokens"]) == (size_bytes, tokens)
+    assert found["scored_tokens"] == found["windows"] * 64  # windows of 64 that do not overlap
     assert found["bits_per_byte"] == pytest.approx(found["validation_loss"] / math.log(2) * tokens / size_bytes)
     assert found["xz_bits_per_byte"] == pytest.approx(8 * compressed(texts) / size_bytes, rel=1e-3)
 
@@ -50,9 +53,22 @@ def test_the_compressor_that_has_read_the_training_text_needs_what_the_rest_adds
     seen, texts = split("train"), split("validation")
     more = compressed(["\n".join(seen) + texts[0], *texts[1:]]) - compressed(seen)
     size_bytes = len("\n".join(texts).encode())
-    found = numbers()["xz_after_training_text_bits_per_byte"]
-    assert found == pytest.approx(8 * more / size_bytes, rel=1e-3)
-    assert found < numbers()["xz_bits_per_byte"]
+    found = numbers()
+    assert found["xz_after_training_text_bits_per_byte"] == pytest.approx(8 * more / size_bytes, rel=1e-3)
+    assert found["xz_after_training_text_bits_per_byte"] < found["xz_bits_per_byte"]
+    assert found["xz_training_bytes"] == len("\n".join(seen).encode())
+
+
+def test_of_a_long_training_text_the_compressor_reads_the_beginning(run, monkeypatch):
+    monkeypatch.setattr(evaluate, "SEEN_BYTES", 100)
+    run("evaluate")
+    texts = "\n".join(split("validation")).encode()
+    seen = "\n".join(split("train")).encode()[:100]
+    preset = 9 | lzma.PRESET_EXTREME
+    more = len(lzma.compress(seen + texts, preset=preset)) - len(lzma.compress(seen, preset=preset))
+    found = numbers()
+    assert found["xz_training_bytes"] == 100
+    assert found["xz_after_training_text_bits_per_byte"] == pytest.approx(8 * more / len(texts), rel=1e-3)
 
 
 def split(name):
