@@ -169,7 +169,7 @@ def row(name: str, saving: Result, alone: Result) -> str:
 
 
 HEAD = f"""\
-| | state, MB | {EVERY} steps, s | of the loop, s | and of steps, s | least..most | of the time | MiB | without |
+| | state, MB | {EVERY} steps, s | of the loop, s | in all, s | least..most | of the time | MiB | without |
 |---|---|---|---|---|---|---|---|---|"""
 
 
