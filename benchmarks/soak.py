@@ -158,7 +158,7 @@ def moment() -> str:
     states = [each for folder in folders for each in folder.iterdir() if each.is_dir()]
     if any(each.name.startswith(".step-") for each in states):
         return "in a save"
-    if any((folder / "model").exists() for folder in folders):
+    if any(paths.BASE.parent.glob(".*.partial")):
         return "writing the model"
     return "between saves" if states else "before the first save"
 

@@ -67,14 +67,17 @@ def timings(stage: str) -> Path:
 def whole(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside `target` that takes its name when the block ends well, and vanishes otherwise.
 
-    The block makes the file or the folder. What stood at `target` is replaced then; after an error it still stands.
+    The block makes the file or the folder; nothing is there when it begins, whatever a killed run has left. What stood
+    at `target` is replaced at the end; after an error it still stands.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.partial")
     remove(temporary)
     try:
         yield temporary
-        publish(temporary, target)
+        if temporary.is_dir() or (temporary.exists() and target.is_dir()):
+            remove(target)  # a folder with files in it cannot be replaced in one move
+        temporary.replace(target)
     finally:
         remove(temporary)
 
@@ -85,28 +88,3 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def publish(made: Path, target: Path) -> None:
-    """Give a finished file or folder its final name; what stood there is replaced.
-
-    One move where both are on one disk, else a copy beside the target first: it appears whole all the same.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if made.stat().st_dev != target.parent.stat().st_dev:
-        with whole(target) as copy:
-            _copy(made, copy)
-        return
-    if made.is_dir() or target.is_dir():  # a folder with files in it cannot be replaced in one move
-        remove(target)
-    made.replace(target)
-
-
-def _copy(made: Path, target: Path) -> None:
-    """Copy a file, or a folder file by file, so that the first error is the one told (shutil.copytree lists them)."""
-    if made.is_dir():
-        target.mkdir()
-        for each in sorted(made.iterdir()):
-            _copy(each, target / each.name)
-    else:
-        shutil.copyfile(made, target)

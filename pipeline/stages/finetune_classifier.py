@@ -89,8 +89,8 @@ def fit(settings: FinetuneClassifierSettings, folder: Path) -> None:
     )
     tracking.write_curve("finetune_classifier", curve)
     lora.merge(model)
-    classifier.save(model, folder / "model")
-    paths.publish(folder / "model", paths.CLASSIFIER)
+    with paths.whole(paths.CLASSIFIER) as made:
+        classifier.save(model, made)
 
 
 @gpu

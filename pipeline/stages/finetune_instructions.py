@@ -76,10 +76,10 @@ def fit(settings: FinetuneInstructionsSettings, folder: Path) -> dict[str, int]:
     )
     tracking.write_curve("finetune_instructions", curve)
     lora.merge(model)
-    checkpoint.save(model, folder / "model")
-    origin = {"start_from": settings.start_from}
-    (folder / "model" / "origin.json").write_text(json.dumps(origin) + "\n", encoding="utf-8")
-    paths.publish(folder / "model", paths.ASSISTANT)
+    with paths.whole(paths.ASSISTANT) as made:
+        checkpoint.save(model, made)
+        origin = {"start_from": settings.start_from}
+        (made / "origin.json").write_text(json.dumps(origin) + "\n", encoding="utf-8")
     return numbers
 
 

@@ -86,8 +86,8 @@ def fit(settings: PretrainSettings, folder: Path) -> None:
         folder,
     )
     tracking.write_curve("pretrain", curve)
-    checkpoint.save(model, folder / "model")
-    paths.publish(folder / "model", paths.BASE)
+    with paths.whole(paths.BASE) as made:
+        checkpoint.save(model, made)
 
 
 def first_model(settings: PretrainSettings, windows: Windows) -> GPT:

@@ -22,5 +22,5 @@ def test_the_moment_is_told_by_what_lies_in_the_folder(project):
     (folder / ".step-000000006.partial").mkdir()
     assert soak.moment() == "in a save"
     (folder / ".step-000000006.partial").rmdir()
-    (folder / "model").mkdir()
+    (project / "models/.base.partial").mkdir(parents=True)
     assert soak.moment() == "writing the model"

@@ -74,13 +74,13 @@ def test_what_a_killed_run_left_half_written_is_not_written_on(tmp_path):
 
 
 def test_a_folder_and_a_file_take_each_others_place(tmp_path):
-    target, folder, file = tmp_path / "target", tmp_path / "folder", tmp_path / "file"
+    target = tmp_path / "target"
     target.touch()
-    folder.mkdir()
-    file.touch()
-    paths.publish(folder, target)
+    with paths.whole(target) as temporary:
+        temporary.mkdir()
     assert target.is_dir()
-    paths.publish(file, target)
+    with paths.whole(target) as temporary:
+        temporary.touch()
     assert target.is_file()
 
 
