@@ -1,5 +1,6 @@
 """States written, damaged by hand, and taken up again."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -234,10 +236,31 @@ def test_a_full_disk_leaves_the_earlier_state(tmp_path):
     with full_disk(), pytest.raises(OSError):
         save(tmp_path, model, optimizers, later, "key")
     write = state.begin(tmp_path, model, optimizers, later, "key")
-    with full_disk(), pytest.raises(OSError):
+    with full_disk(), pytest.raises(OSError, match=r"step-000000003\.partial: cannot be written: File too large"):
         write()
     assert names(tmp_path) == ["step-000000002"]
     assert state.restore(tmp_path, *fresh(), "key").rows == ROWS
+
+
+@pytest.mark.parametrize("piece_bytes", [7, 1 << 20])
+def test_a_file_of_tensors_is_what_safetensors_reads(tmp_path, monkeypatch, piece_bytes):
+    monkeypatch.setattr(state, "_PIECE", piece_bytes)
+    tensors = {
+        "matrix": torch.randn(3, 5),
+        "a number": torch.tensor(2.5),
+        "nothing": torch.empty(0, 4),
+        "half": torch.randn(9).to(torch.bfloat16),
+        "count": torch.arange(4),
+    }
+    path = tmp_path / "model.safetensors"
+    digest = state._write_tensors(path, tensors)
+    assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    found = safetensors.torch.load_file(path)
+    assert found.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert found[name].dtype == tensor.dtype
+        assert found[name].shape == tensor.shape
+        assert torch.equal(found[name], tensor)
 
 
 def test_the_description_is_plain_json(tmp_path):
