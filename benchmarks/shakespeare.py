@@ -56,7 +56,7 @@ OURS: dict[str, Any] = {
 }
 """Settings of `pretrain` in params.yaml, over the default's."""
 POSITIONS: Literal["rotary"] = "rotary"
-STEPS = {"recipe": 2000, "short": 230, "long": 700}
+STEPS = {"recipe": 2000, "short": 215, "long": 700}
 
 Text = tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dtype[np.int64]]]
 """The ids of the training and of the validation text."""

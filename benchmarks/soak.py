@@ -110,11 +110,12 @@ def killed(stage: str, moments: int, draw: random.Random, environment: Environme
     longest_s = time.monotonic() - started
     expected, trial = made(stage), Trial(stage)
     while sum(trial.moments.values()) < moments:
+        began = time.time()
         if train(stage, environment, kill_after_s=draw.uniform(0.0, longest_s), victim=draw.random()):
             trial.runs += 1
             trial.different += made(stage) != expected
         else:
-            trial.moments[moment()] += 1
+            trial.moments[moment(began)] += 1
     assert train(stage, environment), f"{stage} fails when it goes on"
     trial.runs += 1
     trial.different += made(stage) != expected
@@ -152,13 +153,13 @@ def train(stage: str, environment: Environment, kill_after_s: float | None = Non
     return status == 0
 
 
-def moment() -> str:
-    """Return what the training that was just killed was at, as far as its folder tells."""
+def moment(began: float) -> str:
+    """Return what the training that was begun at a time and just killed was at, as far as its folders tell."""
     folders = [each for each in paths.WORK.iterdir() if each.is_dir()] if paths.WORK.exists() else []
     states = [each for folder in folders for each in folder.iterdir() if each.is_dir()]
     if any(each.name.startswith(".step-") for each in states):
         return "in a save"
-    if any(paths.BASE.parent.glob(".*.partial")):
+    if any(each.stat().st_mtime >= began for each in paths.BASE.parent.glob(".*.partial")):
         return "writing the model"
     return "between saves" if states else "before the first save"
 

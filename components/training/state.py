@@ -107,7 +107,7 @@ def _write(final: Path, files: Mapping[str, dict[str, Tensor]], content: dict[st
         partial.rename(final)
         _sync(folder)
     except OSError as error:
-        raise OSError(f"{partial}: cannot be written: {error.strerror}") from error
+        raise OSError(f"{partial}: cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     states = _states(folder)
@@ -124,6 +124,7 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
     takes the processor several times what writing it takes. Source: https://huggingface.co/docs/safetensors, "Format".
     """
     described, end = {}, 0
+    tensors = dict(sorted(tensors.items(), key=lambda each: -each[1].itemsize))  # so that each lies at its own step
     for name, tensor in tensors.items():
         begin, end = end, end + tensor.nbytes
         described[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
