@@ -31,7 +31,7 @@ from components.training.loop import TrainingSettings, train
 from components.training.losses import next_token
 from components.training.optimizer import make
 from components.windows.batches import Batches, in_order
-from components.windows.shards import ShardSettings, Windows, write, write_index
+from components.windows.shards import ShardSettings, Windows, document, write, write_index
 from pipeline import paths, settings
 from pipeline.commands import use
 from pipeline.stages.pretrain import PretrainSettings
@@ -219,7 +219,7 @@ def verdict_windows(shared: Path, folder: Path, shards: ShardSettings) -> tuple[
     vocab_size = tokenizer.vocab_size
     splits = [
         write(
-            [(0, np.array(tokenizer.encode(part)))],
+            [document(0, np.array(tokenizer.encode(part)))],
             folder,
             split,
             end_of_text=None,

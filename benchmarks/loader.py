@@ -23,7 +23,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import psutil
 import torch
 
@@ -33,7 +32,7 @@ from components.training.loop import train
 from components.training.losses import next_token
 from components.training.optimizer import make
 from components.windows.batches import Batches
-from components.windows.shards import ShardSettings, Windows, write, write_index
+from components.windows.shards import Documents, ShardSettings, Windows, document, write, write_index
 from pipeline import paths, settings
 from pipeline.commands import use
 
@@ -72,11 +71,11 @@ def write_shards(folder: Path, size_bytes: int) -> None:
     how: ShardSettings = settings.parse("shard", sections["shard"], ShardSettings)
     vocab_size: int = sections["tokenize"]["vocab_size"]
 
-    def documents() -> Iterator[tuple[int, npt.NDArray[np.uint16]]]:
+    def documents() -> Iterator[Documents]:
         generator = np.random.default_rng(0)
         for number, start in enumerate(range(0, size_bytes // 2, _DOCUMENT)):
             count = min(_DOCUMENT, size_bytes // 2 - start)
-            yield number, generator.integers(vocab_size, size=count, dtype=np.uint16)
+            yield document(number, generator.integers(vocab_size, size=count, dtype=np.uint16))
 
     split = write(
         documents(),
@@ -88,8 +87,8 @@ def write_shards(folder: Path, size_bytes: int) -> None:
         size_bytes=size_bytes,
     )
     write_index(folder, [split], context_length=how.context_length, stride=how.stride, vocab_size=vocab_size)
-    for name in split.files:
-        with (folder / name).open("rb") as file:
+    for each in split.files:
+        with (folder / each.name).open("rb") as file:
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 

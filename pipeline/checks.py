@@ -1,6 +1,6 @@
 """Great Expectations at each border: what every table of the build must be, and the end of the build where it is not.
 
-The tables reach it as pandas frames of scalars, a row per document, shard, record, answer or score; the first column
+The tables reach it as pandas frames of scalars, a row per row group, shard, record, answer or score; the first column
 names the row. (List columns are judged wrongly without a word.)
 """
 
@@ -69,27 +69,28 @@ def raw() -> list[Expectation]:
 
 
 def documents(vocab_size: int) -> list[Expectation]:
-    """Every tokenized document: at least one id, ids inside the vocabulary, both splits there."""
+    """Every row group of tokenized documents: in order, some ids each, inside the vocabulary, both splits there."""
     return [
         rows(2),
-        unique("document"),
-        between("count", 1),
+        between("disordered", 0, 0),
+        between("least_count", 1),
         between("min_id", 0, vocab_size - 1),
         between("max_id", 0, vocab_size - 1),
-        between("size_bytes", 1),
+        between("least_bytes", 1),
         all_of("split", ["train", "validation"]),
         among("split", ["train", "validation"]),
     ]
 
 
 def shards(vocab_size: int) -> list[Expectation]:
-    """Every shard: some ids, ids inside the vocabulary, both splits there."""
+    """Every shard: some ids, inside the vocabulary, the file as it was written, both splits there."""
     return [
         rows(2),
         unique("file"),
         between("count", 1),
         between("min_id", 0, vocab_size - 1),
         between("max_id", 0, vocab_size - 1),
+        between("is_damaged", 0, 0),
         all_of("split", ["train", "validation"]),
     ]
 

@@ -5,7 +5,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 log = logging.getLogger(__name__)
 
@@ -46,3 +49,20 @@ def heartbeat(speak_every_s: float = SPEAK_EVERY_S, quiet_s: float = QUIET_S) ->
     finally:
         ended.set()
         watcher.join()
+
+
+@contextmanager
+def progress(words: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
+    """Yield what is to be called with each number of bytes done: a bar with rate and time left, and signs of life."""
+    done = 0
+    bar = tqdm(desc=words, total=total_bytes, unit="B", unit_scale=True, disable=None)  # None: but on a terminal
+    lines_above = nullcontext() if bar.disable else logging_redirect_tqdm([logging.getLogger("pipeline")])
+    with heartbeat(SPEAK_EVERY_S) as beat, bar, lines_above:
+
+        def add(count: int) -> None:
+            nonlocal done
+            done += count
+            bar.update(count)
+            beat(f"{words}: {done / 1e6:,.0f} of {total_bytes / 1e6:,.0f} MB read")
+
+        yield add

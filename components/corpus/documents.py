@@ -1,12 +1,16 @@
 """A folder's texts as documents, each on one side of the split between training and validation."""
 
 import hashlib
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from components.corpus import reading
 from components.corpus.reading import ReadingSettings, Refused
-from components.corpus.reading import read as read_texts
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,10 @@ class SplitSettings:
             raise ValueError(f"validation_share is {self.validation_share}; expected between 0 and 1, both excluded")
 
 
-@dataclass(frozen=True)
+Side = Literal["train", "validation"]
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """A text and the side of the split that it is on."""
 
@@ -39,65 +46,91 @@ class Document:
     """Its number in the corpus, counted from 0."""
     text: str
     """Never blank; line ends are line feeds, except a carriage return that stands alone."""
-    split: Literal["train", "validation"]
+    split: Side
     """The side it is on."""
+    place: str
+    """Where its text stands, such as `news.jsonl.gz line 7`."""
+    begin: int = 0
+    """UTF-8 bytes of that text before the document; 0 unless the split parted it."""
+    encoding: str = "utf-8"
+    """What it was decoded from, as Python calls it."""
 
 
-@dataclass(frozen=True)
-class Corpus:
-    """What was made of a folder."""
-
-    documents: tuple[Document, ...]
-    """Each text once, in the order of the files."""
-    refused: tuple[Refused, ...]
-    """What could not be read, in the same order."""
-    duplicates: int
-    """Texts left out because an earlier one is the same."""
-    encodings: dict[str, str]
-    """The files that were not UTF-8, and what they were decoded from."""
+class Duplicate(Refused):
+    """A text that an earlier place has too."""
 
 
-def read(folder: Path, split: SplitSettings, reading: ReadingSettings) -> Corpus:
-    """Return the documents of all files below a folder, as `reading.read` finds them, duplicates left out.
+def read(
+    folder: Path, split: SplitSettings, settings: ReadingSettings, on_read: Callable[[int], object] | None = None
+) -> Iterator[Document | Refused]:
+    """Yield the documents of all files below a folder, as `reading.read` finds them, and what is left out between.
 
-    Texts that an earlier document has are left out before the split, so that no text is on both sides.
+    Texts that an earlier document has are left out before the split, so that no text is on both sides. Memory does not
+    grow with the corpus: what was met before lies in an index on disk.
 
     By position a document of n characters trains with its first int((1 - validation_share) * n), as the book does
     (chapter 5, section 5.1.3: int(0.9 * n)), and becomes two documents.
 
-    Raises ValueError for a corpus of which nothing can be read, and for a split that leaves one side empty.
+    Raises ValueError, at the end, for a corpus of which nothing could be read, and for a split that left one side
+    empty.
     """
-    texts: dict[str, str] = {}  # text -> source
-    refused: list[Refused] = []
-    encodings: dict[str, str] = {}
-    count = 0
-    for found in read_texts(folder, reading):
-        if isinstance(found, Refused):
-            refused.append(found)
-            continue
-        count += 1
-        texts.setdefault(found.text, found.source)
-        if found.encoding != "utf-8":
-            encodings[found.place] = found.encoding
-    parts = [(source, part, side) for text, source in texts.items() for part, side in _parted(source, text, split)]
-    for side in ("train", "validation"):
-        if all(side != each for _, _, each in parts):
-            other = "document" if split.by == "position" else "position"
-            raise ValueError(
-                f"{folder}: {len(texts)} document(s) split by {split.by} with validation_share "
-                f"{split.validation_share} leave {side} empty; set by: {other}, or another validation_share"
-            )
-    documents = tuple(Document(source, index, part, side) for index, (source, part, side) in enumerate(parts))
-    return Corpus(documents, tuple(refused), count - len(texts), encodings)
+    sides: Counter[Side] = Counter()
+    texts = 0
+    with closing(_index()) as met:
+        for found in reading.read(folder, settings, on_read):
+            if isinstance(found, Refused):
+                yield found
+            elif first := _earlier(met, found.text, found.place):
+                yield Duplicate(found.place, f"the same text as {first}")
+            else:
+                texts += 1
+                begin = 0
+                for part, side in _parted(found.source, found.text, split):
+                    if part.strip():
+                        yield Document(found.source, sides.total(), part, side, found.place, begin, found.encoding)
+                        sides[side] += 1
+                    begin += len(part.encode())
+    if empty := [side for side in ("train", "validation") if not sides[side]]:
+        other = "document" if split.by == "position" else "position"
+        raise ValueError(
+            f"{folder}: {texts} document(s) split by {split.by} with validation_share "
+            f"{split.validation_share} leave {empty[0]} empty; set by: {other}, or another validation_share"
+        )
 
 
-def _parted(source: str, text: str, split: SplitSettings) -> list[tuple[str, Literal["train", "validation"]]]:
-    """Return the parts of a text with their sides; by position a side that would get nothing is left out."""
+def _index() -> sqlite3.Connection:
+    """Return an empty index of texts and the places they were first met at."""
+    index = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # a file that goes with the connection
+    index.execute("PRAGMA journal_mode = OFF")
+    index.execute("PRAGMA cache_size = -65536")  # KiB
+    index.execute("CREATE TABLE met (text BLOB PRIMARY KEY, place TEXT) WITHOUT ROWID")
+    index.execute("BEGIN")
+    return index
+
+
+def _earlier(met: sqlite3.Connection, text: str, place: str) -> str | None:
+    """Return the place where a text was met before, None for a new one, which is noted.
+
+    Raises OSError where the disk has no room for the index.
+    """
+    key = hashlib.sha256(text.encode()).digest()
+    try:
+        if met.execute("INSERT OR IGNORE INTO met VALUES (?, ?)", (key, place)).rowcount:
+            return None
+        found: str = met.execute("SELECT place FROM met WHERE text = ?", (key,)).fetchone()[0]
+    except sqlite3.Error as error:
+        raise OSError(
+            f"the index of texts cannot be written: {error}; set SQLITE_TMPDIR to a folder with room"
+        ) from error
+    return found
+
+
+def _parted(source: str, text: str, split: SplitSettings) -> list[tuple[str, Side]]:
+    """Return the parts of a text with their sides, by position two, either of which may be blank."""
     if split.by != "position":
         drawn_from = text if split.by == "document" else source
         drawn = hashlib.sha256(f"{split.seed}\n{drawn_from}".encode()).digest()
         is_validation = int.from_bytes(drawn[:8]) < split.validation_share * 2**64
         return [(text, "validation" if is_validation else "train")]
     cut = int((1 - split.validation_share) * len(text))
-    parts: list[tuple[str, Literal["train", "validation"]]] = [(text[:cut], "train"), (text[cut:], "validation")]
-    return [(part, side) for part, side in parts if part.strip()]
+    return [(text[:cut], "train"), (text[cut:], "validation")]

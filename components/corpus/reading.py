@@ -11,7 +11,8 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
@@ -39,6 +40,8 @@ _ROWS = 64
 """Rows of a Parquet file that are unpacked at once; a text that stands in many rows is stored once and may be large."""
 _BUFFER_BYTES = 2**20
 """How much is read at once of a row group, and of a line that is too long, to be dropped."""
+_ROWS_WRITTEN = 4096
+"""Refusals that are written at once."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Something that was not read."""
+    """Something that is left out."""
 
     place: str
     """Where it stands, as in Text; a file or member alone where none, or no more, of it could be read."""
@@ -86,12 +89,16 @@ class Refused:
     """What was expected, what came."""
 
 
-def read(where: Path | Iterable[Path], settings: ReadingSettings) -> Iterator[Text | Refused]:
+def read(
+    where: Path | Iterable[Path], settings: ReadingSettings, on_read: Callable[[int], object] | None = None
+) -> Iterator[Text | Refused]:
     """Yield every document of a folder's files, or of the files given, sorted by path, and what is refused between.
 
     A .txt or .md file is a document, and so is a line of .jsonl or a row of .parquet; each file may be packed as .gz or
     .zst, or stand in a .zip. Nothing is unpacked to disk. Memory holds a document, or 64 rows of Parquet, or all of a
     Parquet file that is packed once more. Files named with a dot first are left out, links to folders not followed.
+    `on_read` is told how many bytes were read of a file, each time some were; `size_bytes` is their sum,
+    but for Parquet of which some columns are read, and for files that are refused.
 
     .jsonl and .parquet are UTF-8 (RFC 8259, section 8.1). A .txt or .md that is not is decoded from another encoding
     where that is certain: it has a byte order mark, declares it, or no other reading is nearly as likely.
@@ -103,7 +110,7 @@ def read(where: Path | Iterable[Path], settings: ReadingSettings) -> Iterator[Te
     refused = 0
     is_readable = False
     for place, file in _files(where):
-        for found in _or_empty(place, _told(place, _file(file, place, settings))):
+        for found in _or_empty(place, _told(place, _file(file, place, settings, on_read))):
             if isinstance(found, Text):
                 is_readable = True
             else:
@@ -117,12 +124,30 @@ def read(where: Path | Iterable[Path], settings: ReadingSettings) -> Iterator[Te
         raise ValueError(f"{shown}: nothing can be read; {refused} refused, first {first.place}: {first.reason}")
 
 
-def write(refused: Iterable[Refused], path: Path) -> None:
-    """Write refusals as Parquet with the columns place and reason; there may be none."""
-    rows = list(refused)
-    columns = {"place": [each.place for each in rows], "reason": [each.reason for each in rows]}
-    schema = pa.schema([pa.field(name, pa.string(), nullable=False) for name in columns])
-    pq.write_table(pa.table(columns, schema=schema), path, compression="zstd")
+def size_bytes(where: Path | Iterable[Path]) -> int:
+    """Return the size of the files that `read` would read, as they lie on disk."""
+    return sum(file.stat().st_size for _, file in _files(where) if file.is_file())
+
+
+@contextmanager
+def quarantine(path: Path) -> Iterator[Callable[[Refused], None]]:
+    """Yield what adds a refusal to a Parquet file with the columns place and reason; there may be none."""
+    schema = pa.schema([pa.field(name, pa.string(), nullable=False) for name in ("place", "reason")])
+    held: list[dict[str, str]] = []
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+
+        def flush() -> None:
+            writer.write_table(pa.Table.from_pylist(held, schema))
+            held.clear()
+
+        def add(refused: Refused) -> None:
+            held.append({"place": refused.place, "reason": refused.reason})
+            if len(held) == _ROWS_WRITTEN:
+                flush()
+
+        yield add
+        flush()
 
 
 def _files(where: Path | Iterable[Path]) -> list[tuple[str, Path]]:
@@ -167,19 +192,45 @@ def _or_empty(place: str, found: Iterator[Text | Refused]) -> Iterator[Text | Re
     yield from found
 
 
-def _file(file: Path, place: str, settings: ReadingSettings) -> Iterator[Text | Refused]:
+class _Counted(io.FileIO):
+    """A file that tells how many bytes are read of it."""
+
+    def __init__(self, path: Path, on_read: Callable[[int], object] | None) -> None:
+        super().__init__(path)
+        self._on_read = on_read
+
+    def readinto(self, buffer: Any) -> int | None:
+        count = super().readinto(buffer)
+        self._tell(count or 0)
+        return count
+
+    def readall(self) -> bytes:
+        content = super().readall()
+        self._tell(len(content))
+        return content
+
+    def _tell(self, count: int) -> None:
+        if self._on_read is not None:
+            self._on_read(count)
+
+
+def _file(
+    file: Path, place: str, settings: ReadingSettings, on_read: Callable[[int], object] | None
+) -> Iterator[Text | Refused]:
     stem, kind, packing = _kind(place)
     if file.is_dir():
         raise ValueError("a link to a folder, which may lead in a circle; expected the folder itself")
     if not file.is_file():
         raise ValueError("no file; expected one, or a link to one")
-    if kind == _ARCHIVE and not packing:
-        yield from _members(file, place, settings)
-    elif kind not in _KINDS:
+    is_archive = kind == _ARCHIVE and not packing
+    if kind not in _KINDS and not is_archive:
         raise ValueError(f"of no kind that is read; {_EXPECTED}")
-    else:
-        with file.open("rb") as opened, _content(opened, packing, settings) as stream:
-            yield from _documents(stream, place, stem, kind, settings)
+    with cast(io.BufferedReader, io.BufferedReader(_Counted(file, on_read), _BUFFER_BYTES)) as opened:
+        if is_archive:
+            yield from _members(opened, place, settings)
+        else:
+            with _content(opened, packing, settings) as stream:
+                yield from _documents(stream, place, stem, kind, settings)
 
 
 def _kind(name: str) -> tuple[str, str, str]:
@@ -194,8 +245,8 @@ def _kind(name: str) -> tuple[str, str, str]:
     return inner.stem, inner.suffix.lower(), packing
 
 
-def _members(file: Path, place: str, settings: ReadingSettings) -> Iterator[Text | Refused]:
-    with zipfile.ZipFile(file) as archive:
+def _members(opened: io.BufferedReader, place: str, settings: ReadingSettings) -> Iterator[Text | Refused]:
+    with zipfile.ZipFile(opened) as archive:
         every = sorted(archive.infolist(), key=lambda each: each.filename)
         members = [each for each in every if not each.filename.endswith("/") and not _is_hidden(each.filename)]
         size = sum(each.file_size for each in members)  # zipfile reads no more of a member than it announces

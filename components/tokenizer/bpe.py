@@ -7,14 +7,21 @@ Ids 0..255 are the bytes in GPT-2's order, 256.. the merges, and the last id is 
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+import numpy.typing as npt
 import tiktoken
 import tiktoken.load
 import tokenizers
+
+Ids = npt.NDArray[np.uint32]
+"""Ids of a text (token,)."""
 
 END_OF_TEXT = "<|endoftext|>"
 """The one token that stands for no text: it ends a document."""
@@ -23,6 +30,9 @@ END_OF_TEXT = "<|endoftext|>"
 # Source: openai/gpt-2, src/encoder.py, and tiktoken_ext/openai_public.py (r50k_pat_str).
 SPLIT_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"""
 """Where text is cut into words before merging; no merge crosses a cut."""
+
+_BATCH_CHARACTERS = 2**18  # that a thread encodes at once
+_AHEAD = 2  # batches for each thread that are encoded, or wait for it, before the oldest is asked for
 
 _PUBLISHED = "https://openaipublic.blob.core.windows.net/gpt-2/encodings/main/"
 _PUBLISHED_SHA256 = {
@@ -163,17 +173,40 @@ class Tokenizer:
 
         Raises ValueError for a lone surrogate, which tiktoken would replace without a word.
         """
-        cuts = [0, *(run.end() for run in _LONG_RUN.finditer(_unicode(text))), len(text)]
-        parts = [self.encoding.encode_ordinary(text[cuts[n] : cuts[n + 1]]) for n in range(len(cuts) - 1)]
+        parts = [self.encoding.encode_ordinary(part) for part in _parts(text)]
         return parts[0] if len(parts) == 1 else [id_ for part in parts for id_ in part]
 
-    def encode_batch(self, texts: Sequence[str], threads: int) -> list[list[int]]:
-        """Return the ids of each text, in order; the number of threads changes the time alone."""
+    def encode_each(self, texts: Iterable[str], threads: int) -> Iterator[Ids]:
+        """Yield the ids of each text as `encode` has them, uint32 (token,), in order.
+
+        The number of threads changes the time alone. Few texts are read ahead: memory does not grow with their number.
+
+        Raises ValueError for a lone surrogate.
+        """
         with ThreadPoolExecutor(threads) as executor:
-            return list(executor.map(self.encode, texts))
+            waiting: deque[Future[list[Ids]]] = deque()
+            for batch in _batches(texts):
+                waiting.append(executor.submit(self._encode_batch, batch))
+                if len(waiting) > _AHEAD * threads:
+                    yield from waiting.popleft().result()
+            for each in waiting:
+                yield from each.result()
+
+    def _encode_batch(self, texts: Sequence[str]) -> list[Ids]:
+        def encode(text: str) -> Ids:
+            return self.encoding.encode_to_numpy(text, disallowed_special=())
+
+        return [np.concatenate([encode(part) for part in _parts(text)]) for text in texts]
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of the ids; bytes that are not UTF-8 (a model may write them) become U+FFFD.
+
+        Raises ValueError for an id outside the vocabulary.
+        """
+        return self.decode_bytes(ids).decode("utf-8", errors="replace")
+
+    def decode_bytes(self, ids: Iterable[int]) -> bytes:
+        """Return the bytes of the ids, which may begin and end within a character.
 
         Raises ValueError for an id outside the vocabulary.
         """
@@ -181,7 +214,7 @@ class Tokenizer:
         for id_ in known:
             if not 0 <= id_ < self.vocab_size:
                 raise ValueError(f"id {id_} is outside the vocabulary of {self.vocab_size} tokens")
-        return self.encoding.decode(known)
+        return self.encoding.decode_bytes(known)
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -199,6 +232,26 @@ def _published() -> dict[str, bytes]:
             f"tiktoken has no copy of GPT-2's vocabulary and cannot fetch it from {_PUBLISHED}; "
             "name a folder with vocab.bpe and encoder.json, or set TIKTOKEN_CACHE_DIR"
         ) from error
+
+
+def _parts(text: str) -> list[str]:
+    """Return the parts of a text that can be encoded apart: one, unless whitespace is too long for tiktoken."""
+    cuts = [0, *(run.end() for run in _LONG_RUN.finditer(_unicode(text))), len(text)]
+    return [text[begin:end] for begin, end in pairwise(cuts)]
+
+
+def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the texts in batches that are worth a thread's while; a long text is one by itself."""
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        batch.append(text)
+        size += len(text)
+        if size >= _BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _unicode(text: str) -> str:

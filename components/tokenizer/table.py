@@ -1,18 +1,40 @@
-"""The table of tokenized documents: one Parquet row per document, the same bytes whatever wrote it."""
+"""The table of tokenized documents: a row per document in a folder of Parquet files, the same bytes whatever wrote it.
 
-from collections.abc import Iterable, Iterator, Sequence
+The files are 00000.parquet, 00001.parquet, ... in order. Each appears whole; a writer that was stopped goes on there.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 _ROW_GROUP_IDS = 2**20
 """Ids after which a row group is full: what is held in memory, 2 to 4 MB; a longer document is a group of its own."""
+_FILE_IDS = 2**25
+"""Ids after which a file is full: 64 to 128 MB before it is packed; what a writer that is stopped has to do again."""
+_PARTIAL = ".partial"
+_SUMMARY = {
+    "documents": ("count", "size"),
+    "disordered": ("is_disordered", "sum"),
+    "count": ("count", "sum"),
+    "size_bytes": ("size_bytes", "sum"),
+    "least_count": ("count", "min"),
+    "least_bytes": ("size_bytes", "min"),
+    "min_id": ("min_id", "min"),
+    "max_id": ("max_id", "max"),
+}
+"""Columns of `summary`, each with the column of documents that it is made from, and how."""
+_SUMS = [("count", "sum"), ("size_bytes", "sum")]
+_SCALARS = ["document", "source", "split", "place", "begin", "size_bytes"]
+_COLUMNS = [*_SCALARS, "count", "ids"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +47,12 @@ class Row:
     """Where the text came from, such as a file or a module."""
     split: str
     """"train" or "validation"."""
+    place: str
+    """Where its text stands, such as a line of a file."""
+    begin: int
+    """UTF-8 bytes of that text before the document."""
     size_bytes: int
-    """UTF-8 bytes of the text, for bits per byte."""
+    """UTF-8 bytes of the document, for bits per byte."""
     ids: npt.NDArray[np.integer[Any]]
     """The document's ids, (token,); may be empty."""
 
@@ -35,62 +61,122 @@ class Row:
         """Return the number of ids."""
         return len(self.ids)
 
-    @classmethod
-    def of(cls, *, document: int, source: str, split: str, text: str, ids: Sequence[int]) -> Self:
-        """Return the row of a text and its ids."""
-        return cls(document, source, split, len(text.encode("utf-8")), np.array(ids, dtype=np.int64))
 
+def write(rows: Iterable[Row], folder: Path, vocab_size: int) -> None:
+    """Write the rows as Parquet files after those that the folder has already.
 
-def write(rows: Iterable[Row], path: Path, vocab_size: int) -> int:
-    """Write the rows as Parquet, whole or not at all, and return how many.
+    Columns: document, source, split, place, begin, count, size_bytes, ids (uint16, or uint32 above 65,536 tokens).
+    Equal rows give equal bytes (with one version of pyarrow), also where a writer was stopped and another goes on with
+    row `count(folder)`. Memory holds a row group, never the corpus.
 
-    Columns: document, source, split, count, size_bytes, ids (a list of uint16, or of uint32 above 65,536 tokens).
-    Equal rows give equal bytes (with one version of pyarrow). Memory holds a row group, never the corpus.
-
-    Raises ValueError for an id outside 0..vocab_size - 1, naming the document.
+    Raises ValueError for an id outside 0..vocab_size - 1, naming the document; the files that were full stay.
     """
     schema = _schema(vocab_size)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    written = 0
-    try:
-        with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
-            for group in _grouped(rows):
-                writer.write_table(_table(group, schema, vocab_size), row_group_size=len(group))
-                written += len(group)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return written
+    folder.mkdir(parents=True, exist_ok=True)
+    number = len(_files(folder))
+    partial = folder / _PARTIAL
+    partial.unlink(missing_ok=True)
+    groups = _grouped(rows)
+    while (group := next(groups, None)) or number == 0:
+        ids = 0
+        try:
+            with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+                while group:
+                    writer.write_table(_table(group, schema, vocab_size), row_group_size=len(group))
+                    ids += sum(row.count for row in group)
+                    group = next(groups, None) if ids < _FILE_IDS else None
+            _sync(partial)
+            partial.rename(folder / f"{number:05d}.parquet")
+            _sync(folder)
+        finally:
+            partial.unlink(missing_ok=True)
+        number += 1
 
 
-def read(path: Path, split: str | None = None) -> Iterator[Row]:
+def count(folder: Path) -> int:
+    """Return the number of rows in a folder that is there or not.
+
+    Raises ValueError if one of its files is no table of tokens.
+    """
+    return sum(_opened(path).metadata.num_rows for path in _files(folder))
+
+
+def read(folder: Path, split: str | None = None) -> Iterator[Row]:
     """Yield the rows of a table in order, of one split or of all; ids are read-only views in the stored type.
 
-    Raises ValueError if the file is no table of tokens.
+    Raises ValueError if the folder holds no table of tokens.
     """
-    for group in _row_groups(path):
-        lists = group["ids"].combine_chunks()
-        offsets, ids = lists.offsets.to_numpy(), lists.values.to_numpy()
-        scalars = zip(*(group[name].to_pylist() for name in ("document", "source", "split", "size_bytes")), strict=True)
-        for n, (document, source, its_split, size_bytes) in enumerate(scalars):
-            if split in (None, its_split):
-                yield Row(document, source, its_split, size_bytes, ids[offsets[n] : offsets[n + 1]])
+    for _, group in _row_groups(folder, _COLUMNS):
+        offsets, its_ids = _lists(group)
+        for n, facts in enumerate(group.select(_SCALARS).to_pylist()):
+            if split in (None, facts["split"]):
+                yield Row(ids=its_ids[offsets[n] : offsets[n + 1]], **facts)
 
 
-def summary(path: Path) -> pd.DataFrame:
-    """Return one row of scalars per document: document, source, split, count, min_id, max_id, size_bytes.
+def ids(folder: Path, split: str) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]]:
+    """Yield the ids of a split, a row group at a time.
 
-    `min_id` and `max_id` are NA where a document has no ids. For data checks, which misjudge lists.
+    That is: the number of each document and how many ids it has (document,), and the ids of all end to end (token,).
     """
-    columns = ["document", "source", "split", "count", "min_id", "max_id", "size_bytes"]
-    frame = pd.DataFrame.from_records([_scalars(row) for row in read(path)], columns=columns)
-    return frame.astype({"min_id": "Int64", "max_id": "Int64"})
+    for _, group in _row_groups(folder, ["document", "split", "ids"]):
+        is_in = pc.equal(group["split"], split).to_numpy()
+        if is_in.any():
+            offsets, its_ids = _lists(group)
+            counts = np.diff(offsets)
+            yield group["document"].to_numpy()[is_in], counts[is_in], its_ids[np.repeat(is_in, counts)]
 
 
-def _scalars(row: Row) -> tuple[int, str, str, int, int | None, int | None, int]:
-    low, high = (int(row.ids.min()), int(row.ids.max())) if row.count else (None, None)
-    return row.document, row.source, row.split, row.count, low, high, row.size_bytes
+def find(folder: Path, document: int) -> Row:
+    """Return the row of a document.
+
+    Raises ValueError where the table has no such document.
+    """
+    found = pq.read_table(_files(folder), filters=pc.field("document") == document) if count(folder) else pa.table({})
+    if len(found) != 1:
+        raise ValueError(f"{folder}: no document {document}; expected 0..{count(folder) - 1}")
+    (facts,) = found.select(_SCALARS).to_pylist()
+    return Row(ids=_lists(found)[1], **facts)
+
+
+def sources(folder: Path, split: str) -> set[str]:
+    """Return the sources of a split's documents."""
+    found: set[str] = set()
+    for _, group in _row_groups(folder, ["source", "split"]):
+        found.update(group.filter(pc.equal(group["split"], split))["source"].to_pylist())
+    return found
+
+
+def sizes(folder: Path) -> pd.DataFrame:
+    """Return for each split (the index) how many documents, ids (count) and UTF-8 bytes (size_bytes) it has."""
+    groups = [group for _, group in _row_groups(folder, ["split", "count", "size_bytes"])]
+    found = pa.concat_tables(groups).group_by("split").aggregate([("count", "count"), *_SUMS]) if groups else None
+    columns = {"count_count": "documents", "count_sum": "count", "size_bytes_sum": "size_bytes"}
+    frame = found.to_pandas().rename(columns=columns) if found else pd.DataFrame(columns=["split", *columns.values()])
+    return frame.set_index("split")
+
+
+def summary(folder: Path) -> pd.DataFrame:
+    """Return a row of scalars per row group and split, for data checks, which misjudge lists and hold what they judge.
+
+    Columns: part (such as "00000.parquet group 1 train"), split, documents, disordered (documents whose number is not
+    above that of the one before), count and size_bytes (sums), least_count and least_bytes (of one document), min_id
+    and max_id (NA where there are no ids).
+    """
+    parts = []
+    last = -1
+    for name, group in _row_groups(folder, _COLUMNS):
+        offsets, its_ids = _lists(group)
+        numbers = group["document"].to_numpy()
+        rows = group.select(["split", "count", "size_bytes"]).to_pandas()
+        rows["is_disordered"] = np.diff(numbers, prepend=last) <= 0
+        (filled,) = np.diff(offsets).nonzero()
+        for column, extreme in (("min_id", np.minimum), ("max_id", np.maximum)):
+            rows[column] = pd.Series(extreme.reduceat(its_ids, offsets[filled]) if len(filled) else [], filled, "Int64")
+        part = rows.groupby("split").agg(**_SUMMARY).reset_index()
+        part.insert(0, "part", name + " " + part["split"])
+        parts.append(part)
+        last = numbers[-1]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["part", "split", *_SUMMARY])
 
 
 def _schema(vocab_size: int) -> pa.Schema:
@@ -100,6 +186,8 @@ def _schema(vocab_size: int) -> pa.Schema:
         "document": pa.int64(),
         "source": pa.string(),
         "split": pa.string(),
+        "place": pa.string(),
+        "begin": pa.int64(),
         "count": pa.int64(),
         "size_bytes": pa.int64(),
         "ids": pa.list_(pa.field("element", id_type, nullable=False)),
@@ -135,6 +223,8 @@ def _table(rows: list[Row], schema: pa.Schema, vocab_size: int) -> pa.Table:
         pa.array([row.document for row in rows], pa.int64()),
         pa.array([row.source for row in rows], pa.string()),
         pa.array([row.split for row in rows], pa.string()),
+        pa.array([row.place for row in rows], pa.string()),
+        pa.array([row.begin for row in rows], pa.int64()),
         pa.array([row.count for row in rows], pa.int64()),
         pa.array([row.size_bytes for row in rows], pa.int64()),
         pa.ListArray.from_arrays(offsets, ids, type=list_type),
@@ -142,13 +232,43 @@ def _table(rows: list[Row], schema: pa.Schema, vocab_size: int) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _row_groups(path: Path) -> Iterator[pa.Table]:
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.parquet"))
+
+
+def _row_groups(folder: Path, columns: list[str]) -> Iterator[tuple[str, pa.Table]]:
+    """Yield each row group, some of its columns, with its name; groups without rows are left out."""
+    files = _files(folder)
+    if not files:
+        raise ValueError(f"{folder}: no table of tokens; expected a folder with 00000.parquet")
+    for path in files:
+        with _opened(path) as file:
+            for n in range(file.num_row_groups):
+                if len(group := file.read_row_group(n, columns=columns)):
+                    yield f"{path.name} group {n + 1}", group
+
+
+def _opened(path: Path) -> pq.ParquetFile:
     try:
         file = pq.ParquetFile(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise ValueError(f"{path}: cannot be read as Parquet: {error}") from error
-    with file:
-        if missing := [name for name in _schema(0).names if name not in file.schema_arrow.names]:
-            raise ValueError(f"{path}: no table of tokens; it lacks the columns {', '.join(missing)}")
-        for n in range(file.num_row_groups):
-            yield file.read_row_group(n)
+    if missing := [name for name in _COLUMNS if name not in file.schema_arrow.names]:
+        raise ValueError(f"{path}: no table of tokens; it lacks the columns {', '.join(missing)}")
+    return file
+
+
+def _lists(group: pa.Table) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return where each row's ids begin and end (row + 1,), and the ids of all end to end (token,)."""
+    lists = group["ids"].combine_chunks()
+    offsets = lists.offsets.to_numpy()
+    return offsets - offsets[0], lists.flatten().to_numpy()
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold a file, or the names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

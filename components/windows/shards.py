@@ -5,9 +5,11 @@ files: another `shard_size` gives the same windows. They start at 0, stride, 2 s
 context_length (the book, chapter 2); each has context_length + 1 ids, inputs and targets being all but one end.
 """
 
+import hashlib
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -18,6 +20,9 @@ import numpy.typing as npt
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
 """Token ids (token,): uint16, or uint32 for a vocabulary above 65,536."""
+
+Documents = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.integer[Any]]]
+"""Some documents: the number of each and how many ids it has (document,), and the ids of all end to end (token,)."""
 
 Kind = TypeVar("Kind")
 
@@ -44,6 +49,18 @@ class ShardSettings:
 
 
 @dataclass(frozen=True)
+class Shard:
+    """A file of a split."""
+
+    name: str
+    """Its name in the folder."""
+    ids: int
+    """Ids in it."""
+    sha256: str
+    """Of the whole file, in hexadecimal."""
+
+
+@dataclass(frozen=True)
 class Split:
     """What was written of one split."""
 
@@ -55,12 +72,17 @@ class Split:
     """Ids in it, separators included."""
     size_bytes: int
     """UTF-8 bytes of its text."""
-    files: tuple[str, ...]
+    files: tuple[Shard, ...]
     """Its shards, in order."""
 
 
+def document(number: int, ids: npt.NDArray[np.integer[Any]]) -> Documents:
+    """Return a single document as `write` takes them."""
+    return np.array([number]), np.array([len(ids)]), ids
+
+
 def write(
-    documents: Iterable[tuple[int, npt.NDArray[np.integer[Any]]]],
+    documents: Iterable[Documents],
     folder: Path,
     split: str,
     *,
@@ -71,7 +93,7 @@ def write(
 ) -> Split:
     """Write a split's ids as `{split}-00000.npy`, ... and return what was written, for `write_index`.
 
-    `documents` are (number, ids (token,)) in the order of the stream; `end_of_text` follows each, unless it is None.
+    `documents` come in the order of the stream, some at a time; `end_of_text` follows each, unless it is None.
     `{split}-documents.npy` says where they begin: int64 (document, 2), each document's number and its first id's place.
     `size_bytes` is the length of the split's text in UTF-8; the index carries it. Memory holds one shard.
 
@@ -80,15 +102,14 @@ def write(
     if end_of_text is not None and not 0 <= end_of_text < vocab_size:
         raise ValueError(f"end_of_text is {end_of_text}; expected an id of the vocabulary, 0..{vocab_size - 1}")
     folder.mkdir(parents=True, exist_ok=True)
-    starts: list[tuple[int, int]] = []
-    files: list[str] = []
-    ids = 0
-    for n, shard in enumerate(_cut(_stream(documents, starts, end_of_text, vocab_size), shard_size)):
-        files.append(f"{split}-{n:05d}.npy")
-        _save(folder / files[-1], shard)
-        ids += len(shard)
-    _save(folder / f"{split}-documents.npy", np.array(starts, dtype=np.int64).reshape(-1, 2))
-    return Split(split, len(starts), ids, size_bytes, tuple(files))
+    starts = [np.empty((0, 2), np.int64)]
+    files: list[Shard] = []
+    for n, ids in enumerate(_cut(_stream(documents, starts, end_of_text, vocab_size), shard_size)):
+        name = f"{split}-{n:05d}.npy"
+        files.append(Shard(name, len(ids), _save(folder / name, ids)))
+    joined = np.concatenate(starts)
+    _save(folder / f"{split}-documents.npy", joined)
+    return Split(split, len(joined), sum(each.ids for each in files), size_bytes, tuple(files))
 
 
 def window_count(ids: int, context_length: int, stride: int) -> int:
@@ -122,7 +143,8 @@ def write_index(folder: Path, splits: Iterable[Split], *, context_length: int, s
         "splits": entries,
     }
     text = json.dumps(index, indent=2) + "\n"
-    _whole(folder / "index.json", lambda file: file.write(text.encode("utf-8")))
+    with _whole(folder / "index.json") as file:
+        file.write(text.encode("utf-8"))
 
 
 def id_type(vocab_size: int) -> np.dtype[np.unsignedinteger[Any]]:
@@ -155,11 +177,13 @@ class Windows:
         self.ids = _field(entry, "ids", int, path)
         self.size_bytes = _field(entry, "size_bytes", int, path)
         dtype = _field(index, "dtype", str, path)
-        self.shards = [_mapped(folder / str(name), dtype) for name in _field(entry, "files", list, path)]
+        names = [_field(each, "name", str, path) for each in _field(entry, "files", list, path)]
+        self.shards = [_mapped(folder / name, dtype) for name in names]
         self._ends = list(accumulate(len(shard) for shard in self.shards))
         if (found := sum(len(shard) for shard in self.shards)) != self.ids:
             raise ValueError(f"{folder}: the shards of {split} hold {found} ids; index.json counts {self.ids}")
         self._count = _field(entry, "windows", int, path)
+        self._documents = folder / f"{split}-documents.npy"
 
     def __len__(self) -> int:
         return self._count
@@ -175,25 +199,48 @@ class Windows:
             parts.append(self.shards[n][max(start - begin, 0) : stop - begin])
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
+    def documents(self, k: int) -> list[tuple[int, int, int]]:
+        """Return what window `k` is made of: for each document its number, and from which of its ids to before which.
+
+        A separator counts as an id after its document's last.
+
+        Raises ValueError if the file of the documents' places cannot be read.
+        """
+        if not 0 <= k < self._count:
+            raise IndexError(f"window {k} of {self._count}")
+        start = k * self.stride
+        stop = start + self.context_length + 1
+        starts = _mapped(self._documents, "int64", 2)
+        begins = starts[:, 1]
+        found = []
+        for n in range(int(np.searchsorted(begins, start, "right")) - 1, int(np.searchsorted(begins, stop, "left"))):
+            number, begin = map(int, starts[n])
+            end = int(begins[n + 1]) if n + 1 < len(begins) else self.ids
+            found.append((number, max(start - begin, 0), min(stop, end) - begin))
+        return [(number, first, last) for number, first, last in found if first < last]
+
 
 def _stream(
-    documents: Iterable[tuple[int, npt.NDArray[np.integer[Any]]]],
-    starts: list[tuple[int, int]],
-    end_of_text: int | None,
-    vocab_size: int,
+    documents: Iterable[Documents], starts: list[npt.NDArray[np.int64]], end_of_text: int | None, vocab_size: int
 ) -> Iterator[Ids]:
-    """Yield each document's ids and its separator, checked and in the stored type; note in `starts` where it begins."""
-    separator = np.array([] if end_of_text is None else [end_of_text], dtype=id_type(vocab_size))
+    """Yield the documents' ids and separators, checked and in the stored type; add to `starts` where each begins."""
     position = 0
-    for document, ids in documents:
+    for numbers, counts, ids in documents:
+        ends = np.cumsum(counts)
         if len(ids) and (ids.min() < 0 or ids.max() >= vocab_size):
+            n = np.searchsorted(ends, np.flatnonzero((ids < 0) | (ids >= vocab_size))[0], "right")
+            its = ids[ends[n] - counts[n] : ends[n]]
             raise ValueError(
-                f"document {document} has ids {ids.min()}..{ids.max()}; "
+                f"document {numbers[n]} has ids {its.min()}..{its.max()}; "
                 f"the vocabulary of {vocab_size} tokens has 0..{vocab_size - 1}"
             )
-        starts.append((document, position))
-        position += len(ids) + len(separator)
-        yield np.concatenate([ids.astype(separator.dtype), separator])
+        its_ids: Ids = ids.astype(id_type(vocab_size), copy=False)
+        if end_of_text is not None:
+            its_ids = np.insert(its_ids, ends, end_of_text)
+            counts = counts + 1
+        starts.append(np.stack([numbers, position + np.cumsum(counts) - counts], axis=1))
+        position += len(its_ids)
+        yield its_ids
 
 
 def _cut(pieces: Iterable[Ids], size: int) -> Iterator[Ids]:
@@ -218,26 +265,46 @@ def _field(values: Any, name: str, kind: type[Kind], path: Path) -> Kind:
     return value
 
 
-def _mapped(path: Path, dtype: str) -> Ids:
+def _mapped(path: Path, dtype: str, n_dims: int = 1) -> npt.NDArray[Any]:
     try:
-        ids: Ids = np.load(path, mmap_mode="r", allow_pickle=False)
+        ids: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise ValueError(f"{path}: cannot be read as a shard: {error}") from error
-    if ids.dtype.name != dtype or ids.ndim != 1:
-        raise ValueError(f"{path}: expected one row of {dtype}, got {ids.dtype} of shape {ids.shape}")
+    if ids.dtype.name != dtype or ids.ndim != n_dims:
+        raise ValueError(
+            f"{path}: expected {'one row' if n_dims == 1 else 'rows'} of {dtype}, got {ids.dtype} of shape {ids.shape}"
+        )
     return ids
 
 
-def _save(path: Path, array: npt.NDArray[Any]) -> None:
-    _whole(path, lambda file: np.save(file, array, allow_pickle=False))
+class _Hashed:
+    """A file to be written that knows the hash of what was."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, content: bytes) -> int:
+        """Write, as a file does."""
+        self.digest.update(content)
+        return self._file.write(content)
 
 
-def _whole(path: Path, write_to: Callable[[IO[bytes]], object]) -> None:
-    """Write a file under a temporary name and rename it, so that it appears whole or not at all."""
+def _save(path: Path, array: npt.NDArray[Any]) -> str:
+    """Write an array as .npy and return the file's hash."""
+    with _whole(path) as file:
+        hashed = _Hashed(file)
+        np.save(hashed, array, allow_pickle=False)
+    return hashed.digest.hexdigest()
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a file to be written under a temporary name and renamed, so that it appears whole or not at all."""
     partial = path.with_name(f"{path.name}.partial")
     try:
         with partial.open("wb") as file:
-            write_to(file)
+            yield file
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

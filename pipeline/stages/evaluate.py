@@ -130,7 +130,7 @@ def _text(split: str, most_bytes: int | None = None) -> bytes:
     """Return the text of a split, or its beginning."""
     tokenizer = Tokenizer.load(paths.TOKENIZER)
     text = bytearray()
-    for row in table.read(paths.TOKENS / "tokens.parquet", split):
+    for row in table.read(paths.TOKENS, split):
         text += (b"\n" if text else b"") + tokenizer.decode(row.ids.tolist()).encode()
         if most_bytes is not None and len(text) >= most_bytes:
             break

@@ -142,9 +142,8 @@ def sides(records: Sequence[Record], settings: HeldOutSettings) -> dict[str, Spl
     Training where the corpus trains on it; validation or test, half and half by the records that count, where the
     corpus holds it out; as drawn where the corpus does not have it.
     """
-    corpus = table.summary(paths.TOKENS / "tokens.parquet")
-    trained = set(corpus["source"][corpus["split"] == "train"])
-    held_out = set(corpus["source"]) - trained
+    trained = table.sources(paths.TOKENS, "train")
+    held_out = table.sources(paths.TOKENS, "validation") - trained
     sizes = Counter(each.group for each in records)
     side = splits.draw(sizes.keys() - trained - held_out, settings.shares, settings.seed)
     side |= dict.fromkeys(sizes.keys() & trained, "train")

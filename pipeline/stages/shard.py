@@ -1,6 +1,7 @@
 """Lay the ids of each split end to end in memory-mapped shards, over which windows are views."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 
@@ -8,7 +9,7 @@ from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from components.windows import shards
 from components.windows.shards import ShardSettings, Windows
-from pipeline import checks, paths, tracking
+from pipeline import checks, dag, paths, tracking
 from pipeline.orchestration import io, stage
 
 SPLITS = ("train", "validation")
@@ -26,28 +27,28 @@ def shard(shard: ShardSettings) -> None:
 def write(settings: ShardSettings) -> None:
     """Write the shards and their index."""
     tokenizer = Tokenizer.load(paths.TOKENIZER)
-    file = paths.TOKENS / "tokens.parquet"
-    rows = table.summary(file)
     with paths.whole(paths.SHARDS) as folder:
-        written = [
-            shards.write(
-                ((row.document, row.ids) for row in table.read(file, split)),
-                folder,
-                split,
-                end_of_text=tokenizer.end_of_text if settings.separator == "end_of_text" else None,
-                vocab_size=tokenizer.vocab_size,
-                shard_size=settings.shard_size,
-                size_bytes=int(rows["size_bytes"][rows["split"] == split].sum()),
-            )
-            for split in SPLITS
-        ]
-        shards.write_index(
+        lay(paths.TOKENS, folder, settings, end_of_text=tokenizer.end_of_text, vocab_size=tokenizer.vocab_size)
+
+
+def lay(tokens: Path, folder: Path, settings: ShardSettings, *, end_of_text: int, vocab_size: int) -> None:
+    """Lay a table's ids in shards, and write their index."""
+    sizes = table.sizes(tokens)["size_bytes"]
+    written = [
+        shards.write(
+            table.ids(tokens, split),
             folder,
-            written,
-            context_length=settings.context_length,
-            stride=settings.stride,
-            vocab_size=tokenizer.vocab_size,
+            split,
+            end_of_text=end_of_text if settings.separator == "end_of_text" else None,
+            vocab_size=vocab_size,
+            shard_size=settings.shard_size,
+            size_bytes=int(sizes.get(split, 0)),
         )
+        for split in SPLITS
+    ]
+    shards.write_index(
+        folder, written, context_length=settings.context_length, stride=settings.stride, vocab_size=vocab_size
+    )
 
 
 @io
@@ -55,7 +56,14 @@ def check() -> None:
     """Check every shard."""
     index = json.loads((paths.SHARDS / "index.json").read_text(encoding="utf-8"))
     rows = [
-        {"file": file, "split": split, "count": len(ids), "min_id": int(ids.min()), "max_id": int(ids.max())}
+        {
+            "file": file["name"],
+            "split": split,
+            "count": len(ids),
+            "min_id": int(ids.min()),
+            "max_id": int(ids.max()),
+            "is_damaged": int([file["sha256"]] != list(dag.hashes([paths.SHARDS / file["name"]]).values())),
+        }
         for split in SPLITS
         for file, ids in zip(index["splits"][split]["files"], Windows(paths.SHARDS, split).shards, strict=True)
     ]

@@ -2,21 +2,26 @@
 
 import logging
 import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice, tee
+from pathlib import Path
 from typing import Literal
 
 from components.corpus import documents, reading
-from components.corpus.documents import Corpus, SplitSettings
-from components.corpus.reading import ReadingSettings
+from components.corpus.documents import Document, Duplicate, SplitSettings
+from components.corpus.reading import ReadingSettings, Refused
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from components.tokenizer.table import Row
 from pipeline import checks, paths, tracking
+from pipeline.heartbeat import progress
 from pipeline.orchestration import io, stage
+from pipeline.work import work
 
 log = logging.getLogger(__name__)
-
-TABLE = "tokens.parquet"
 
 
 @dataclass(frozen=True)
@@ -44,9 +49,9 @@ class TokenizeSettings:
 def tokenize(tokenize: TokenizeSettings) -> None:
     """Write the tokenizer and the table of documents."""
     make_tokenizer(tokenize)
-    encode(tokenize)
+    counts = encode(tokenize)
     check()
-    record(tokenize)
+    record(counts)
 
 
 @io
@@ -56,69 +61,93 @@ def make_tokenizer(settings: TokenizeSettings) -> None:
         is_here = (paths.RAW_TOKENIZER / "vocab.bpe").exists()
         tokenizer = Tokenizer.gpt2(paths.RAW_TOKENIZER if is_here else None)
     else:
-        texts = (each.text for each in _corpus(settings).documents if each.split == "train")
-        tokenizer = Tokenizer.trained(texts, settings.vocab_size)
+        with progress("tokenize: learning the vocabulary", reading.size_bytes(paths.RAW_CORPUS)) as on_read:
+            found = documents.read(paths.RAW_CORPUS, settings.split, settings.reading, on_read)
+            texts = (each.text for each in found if isinstance(each, Document) and each.split == "train")
+            tokenizer = Tokenizer.trained(texts, settings.vocab_size)
     with paths.whole(paths.TOKENIZER) as folder:
         tokenizer.save(folder)
 
 
 @io
-def encode(settings: TokenizeSettings) -> None:
-    """Write a row per document, with its ids; the number of threads changes the time alone.
+def encode(settings: TokenizeSettings) -> dict[str, int]:
+    """Write a row per document, with its ids, and what was left out with its place and reason; return their counts.
 
-    What could not be read is written beside it, with its place and reason.
+    A run that was killed is gone on with after its last full file.
     """
     tokenizer = Tokenizer.load(paths.TOKENIZER)
-    corpus = _corpus(settings)
-    _tell(corpus)
-    found = corpus.documents
-    ids = tokenizer.encode_batch([each.text for each in found], threads=os.cpu_count() or 1)
+    counts: Counter[str] = Counter(duplicates=0, refused=0)
+    with (
+        work("tokenize") as folder,
+        paths.whole(paths.QUARANTINE) as quarantine,
+        reading.quarantine(quarantine) as leave_out,
+        progress("tokenize", reading.size_bytes(paths.RAW_CORPUS)) as on_read,
+    ):
+        found = documents.read(paths.RAW_CORPUS, settings.split, settings.reading, on_read)
+        write(_kept(found, counts, leave_out), tokenizer, folder / "tokens", threads=os.cpu_count() or 1)
+        done = folder / "done"  # a kill while it is copied to another disk shall leave nothing to go on from
+        paths.remove(done)
+        (folder / "tokens").rename(done)
+        with paths.whole(paths.TOKENS) as temporary:
+            shutil.move(done, temporary)
+    return counts
+
+
+def write(found: Iterable[Document], tokenizer: Tokenizer, folder: Path, threads: int) -> None:
+    """Write a row for each document that the folder has none for yet; threads change the time alone."""
+    left, texts = tee(islice(found, table.count(folder), None))
+    ids = tokenizer.encode_each((each.text for each in texts), threads)
     rows = (
-        Row.of(document=each.index, source=each.source, split=each.split, text=each.text, ids=its)
-        for each, its in zip(found, ids, strict=True)
+        Row(
+            document=each.index,
+            source=each.source,
+            split=each.split,
+            place=each.place,
+            begin=each.begin,
+            size_bytes=len(each.text.encode()),
+            ids=its,
+        )
+        for each, its in zip(left, ids, strict=True)
     )
-    with paths.whole(paths.TOKENS) as folder:
-        table.write(rows, folder / TABLE, tokenizer.vocab_size)
-    with paths.whole(paths.QUARANTINE) as temporary:
-        reading.write(corpus.refused, temporary)
+    table.write(rows, folder, tokenizer.vocab_size)
 
 
 @io
 def check() -> None:
     """Check the table of documents."""
     vocab_size = Tokenizer.load(paths.TOKENIZER).vocab_size
-    checks.check("documents", table.summary(paths.TOKENS / TABLE), checks.documents(vocab_size))
+    checks.check("documents", table.summary(paths.TOKENS), checks.documents(vocab_size))
 
 
 @io
-def record(settings: TokenizeSettings) -> None:
+def record(counts: dict[str, int]) -> None:
     """Record sizes, what was left out, and how well the vocabulary fits text that it was not trained on."""
-    rows = table.summary(paths.TOKENS / TABLE)
+    sizes = table.sizes(paths.TOKENS)
     numbers: dict[str, float | int] = {}
     for name in ("train", "validation"):
-        part = rows[rows["split"] == name]
-        numbers[f"{name}_documents"] = len(part)
-        numbers[f"{name}_tokens"] = int(part["count"].sum())
-        numbers[f"{name}_bytes"] = int(part["size_bytes"].sum())
-    corpus = _corpus(settings)
-    words = sum(len(each.text.split()) for each in corpus.documents if each.split == "validation")
+        for column, unit in (("documents", "documents"), ("count", "tokens"), ("size_bytes", "bytes")):
+            numbers[f"{name}_{unit}"] = int(sizes[column][name])
     numbers["validation_bytes_per_token"] = numbers["validation_bytes"] / numbers["validation_tokens"]
-    numbers["validation_tokens_per_word"] = numbers["validation_tokens"] / words
-    numbers["duplicates"] = corpus.duplicates
-    numbers["quarantined"] = len(corpus.refused)
+    numbers["validation_tokens_per_word"] = numbers["validation_tokens"] / counts["validation_words"]
+    numbers |= {name: counts[name] for name in ("duplicates", "refused")}
     tracking.record("tokenize", numbers)
 
 
-def _corpus(settings: TokenizeSettings) -> Corpus:
-    return documents.read(paths.RAW_CORPUS, settings.split, settings.reading)
-
-
-def _tell(corpus: Corpus) -> None:
-    """Say what was not read, and what was read as something else than UTF-8."""
-    for place, encoding in corpus.encodings.items():
-        log.info("%s: not UTF-8, read as %s", place, encoding)
-    if corpus.refused:
-        first = corpus.refused[0]
-        log.warning(
-            "%d refused, listed in %s; first %s: %s", len(corpus.refused), paths.QUARANTINE, first.place, first.reason
-        )
+def _kept(
+    found: Iterable[Document | Refused], counts: Counter[str], leave_out: Callable[[Refused], None]
+) -> Iterator[Document]:
+    """Yield the documents, count and leave out the rest, and say what was read as something else than UTF-8."""
+    told = ""
+    for each in found:
+        if isinstance(each, Refused):
+            if not isinstance(each, Duplicate) and not counts["refused"]:
+                log.warning("%s: not read: %s; all such are listed in %s", each.place, each.reason, paths.QUARANTINE)
+            counts["duplicates" if isinstance(each, Duplicate) else "refused"] += 1
+            leave_out(each)
+            continue
+        if each.encoding != "utf-8" and each.place != told:
+            log.info("%s: not UTF-8, read as %s", each.place, each.encoding)
+            told = each.place
+        if each.split == "validation":
+            counts["validation_words"] += len(each.text.split())
+        yield each

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.book import book_settings, compare, report
-from components.windows.shards import Windows, write, write_index
+from components.windows.shards import Windows, document, write, write_index
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,7 +17,9 @@ def windows(tmp_path):
     """Return windows of 8 ids over a text that repeats itself, to train on and to validate with."""
     ids = np.arange(400) % 10
     splits = [
-        write([(0, part)], tmp_path, split, end_of_text=None, vocab_size=10, shard_size=1000, size_bytes=len(part))
+        write(
+            [document(0, part)], tmp_path, split, end_of_text=None, vocab_size=10, shard_size=1000, size_bytes=len(part)
+        )
         for split, part in (("train", ids[:300]), ("validation", ids[300:]))
     ]
     write_index(tmp_path, splits, context_length=8, stride=8, vocab_size=10)

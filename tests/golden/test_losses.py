@@ -25,7 +25,7 @@ from components.training.optimizer import OptimizerSettings, make
 from components.training.schedule import ScheduleSettings
 from components.windows.batches import Batches
 from components.windows.permutation import permuted
-from components.windows.shards import Windows, write, write_index
+from components.windows.shards import Windows, document, write, write_index
 from pipeline.machine import processor
 
 RECORD = Path(__file__).with_name("losses.json")
@@ -61,7 +61,9 @@ def first_model() -> GPT:
 def losses(optimizer: str, folder: Path) -> list[float]:
     """Return the loss of each step, from bytes to shards, windows, batches, model and loop."""
     ids = np.frombuffer(TEXT, dtype=np.uint8)
-    split = write([(0, ids)], folder, "train", end_of_text=None, vocab_size=128, shard_size=1000, size_bytes=len(ids))
+    split = write(
+        [document(0, ids)], folder, "train", end_of_text=None, vocab_size=128, shard_size=1000, size_bytes=len(ids)
+    )
     write_index(folder, [split], context_length=16, stride=16, vocab_size=128)
     settings = dataclasses.replace(SETTINGS, optimizer=OPTIMIZERS[optimizer])
     model = first_model()

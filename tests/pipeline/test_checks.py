@@ -8,12 +8,13 @@ from pipeline.checks import CheckFailed
 
 DOCUMENTS = pd.DataFrame(
     {
-        "document": range(8),
+        "part": [f"00000.parquet group {n} train" for n in range(7)] + ["00000.parquet group 6 validation"],
         "split": ["train"] * 7 + ["validation"],
-        "count": [5] * 8,
+        "disordered": [0] * 8,
+        "least_count": [5] * 8,
+        "least_bytes": [20] * 8,
         "min_id": [0] * 8,
         "max_id": [9] * 8,
-        "size_bytes": [20] * 8,
     }
 )
 
@@ -59,8 +60,8 @@ def test_outcomes_are_kept_in_the_order_of_the_expectations(project):
     ]
     assert found[:3] == [
         ("expect_table_row_count_to_be_between", None),
-        ("expect_column_values_to_be_unique", "document"),
-        ("expect_column_values_to_be_between", "count"),
+        ("expect_column_values_to_be_between", "disordered"),
+        ("expect_column_values_to_be_between", "least_count"),
     ]
 
 
@@ -68,15 +69,15 @@ def test_the_rows_that_break_a_check_are_named_and_the_outcome_is_kept(project):
     told = failure("documents", DOCUMENTS.assign(max_id=[9, 10, 9, 12, 9, 9, 9, 9]), checks.documents(10))
     assert told == (
         "check documents: expect_column_values_to_be_between(column=max_id, min_value=0, max_value=9) does not hold; "
-        "document 1, 3"
+        "part 00000.parquet group 1 train, 00000.parquet group 3 train"
     )
     (broken,) = [each for each in kept(project, "documents")["expectations"] if not each["holds"]]
     assert (broken["arguments"]["column"], broken["unexpected"]) == ("max_id", 2)
 
 
 def test_of_many_rows_the_first_five_are_named(project):
-    told = failure("documents", DOCUMENTS.assign(count=0), checks.documents(10))
-    assert told.endswith("document 0, 1, 2, 3, 4 and 3 more")
+    told = failure("documents", DOCUMENTS.assign(least_count=0, part=list("01234567")), checks.documents(10))
+    assert told.endswith("part 0, 1, 2, 3, 4 and 3 more")
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,14 @@ TABLES = {
     "raw": (checks.raw(), {"file": ["a"], "size_bytes": [1], "sha256": ["00"], "licence": ["MIT"]}),
     "shards": (
         checks.shards(10),
-        {"file": ["a", "b"], "split": ["train", "validation"], "count": [1, 1], "min_id": [0, 0], "max_id": [9, 9]},
+        {
+            "file": ["a", "b"],
+            "split": ["train", "validation"],
+            "count": [1, 1],
+            "min_id": [0, 0],
+            "max_id": [9, 9],
+            "is_damaged": [0, 0],
+        },
     ),
     "classification": (
         checks.classification(["x", "y"]),

@@ -1,9 +1,11 @@
+import io
 import logging
+import re
 import threading
 
 import pytest
 
-from pipeline.heartbeat import heartbeat
+from pipeline.heartbeat import heartbeat, progress
 
 
 @pytest.fixture
@@ -49,3 +51,27 @@ def test_the_watcher_ends_with_the_block():
     with heartbeat():
         assert "heartbeat" in [thread.name for thread in threading.enumerate()]
     assert "heartbeat" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_progress_is_told_in_bytes_of_all(spoken, monkeypatch, capsys):
+    monkeypatch.setattr("pipeline.heartbeat.SPEAK_EVERY_S", 0)
+    with progress("reading", 3_000_000) as add:
+        add(1_000_000)
+        add(2_000_000)
+    said = ["reading: 1 of 3 MB read", "reading: 3 of 3 MB read"]
+    assert [record.getMessage() for record in spoken.records] == said
+    assert capsys.readouterr().err == ""  # a bar is for a terminal
+
+
+def test_on_a_terminal_there_is_a_bar_with_the_time_left_below_the_lines(spoken, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr("pipeline.heartbeat.SPEAK_EVERY_S", 0)
+    with progress("reading", 3_000_000) as add:
+        add(1_000_000)
+    assert "reading: 1 of 3 MB read\n" in terminal.getvalue()
+    assert re.search(r"33%.*1\.00M/3\.00M \[.*<.*B/s\]", terminal.getvalue())

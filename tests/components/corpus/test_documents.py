@@ -1,12 +1,14 @@
 """Documents are read from files and split without a text on both sides."""
 
 import json
+import sqlite3
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from components.corpus import documents
-from components.corpus.documents import Corpus, Document, SplitSettings
+from components.corpus.documents import Document, Duplicate, SplitSettings
 from components.corpus.reading import ReadingSettings, Refused
 
 READING = ReadingSettings("text", "source", gutenberg=False, most_unpacked_bytes=10**6, most_line_bytes=10**6)
@@ -15,15 +17,19 @@ BY_POSITION = SplitSettings(by="position", validation_share=0.1, seed=1)
 DATA = Path(__file__).parents[4] / "shared" / "data"
 
 
-def corpus(folder: Path, split: SplitSettings) -> Corpus:
-    return documents.read(folder, split, READING)
+def found(folder: Path, split: SplitSettings) -> list[Document | Refused]:
+    return list(documents.read(folder, split, READING))
 
 
-def read(folder: Path, split: SplitSettings) -> tuple[Document, ...]:
-    return corpus(folder, split).documents
+def read(folder: Path, split: SplitSettings) -> list[Document]:
+    return [each for each in found(folder, split) if isinstance(each, Document)]
 
 
-def texts(documents: tuple[Document, ...], split: str) -> list[str]:
+def left_out(folder: Path) -> list[Refused]:
+    return [each for each in found(folder, BY_DOCUMENT) if isinstance(each, Refused)]
+
+
+def texts(documents: list[Document], split: str) -> list[str]:
     return [document.text for document in documents if document.split == split]
 
 
@@ -40,10 +46,41 @@ def letters(tmp_path: Path) -> Path:
 
 def test_a_txt_file_is_one_document_cut_as_the_book_cuts_it(tmp_path: Path) -> None:
     (tmp_path / "story.txt").write_text("abcdefghijklmnopqrs", encoding="utf-8")  # 19 characters, int(0.9 * 19) = 17
-    assert read(tmp_path, BY_POSITION) == (
-        Document("story", 0, "abcdefghijklmnopq", "train"),
-        Document("story", 1, "rs", "validation"),
-    )
+    assert read(tmp_path, BY_POSITION) == [
+        Document("story", 0, "abcdefghijklmnopq", "train", "story.txt"),
+        Document("story", 1, "rs", "validation", "story.txt", begin=17),
+    ]
+
+
+def test_where_a_part_begins_is_counted_in_bytes(tmp_path: Path) -> None:
+    text = "caf\u00e9 \u20ac and more"  # 15 characters, of which int(0.5 * 15) = 7 train
+    (tmp_path / "story.txt").write_text(text, encoding="utf-8")
+    (_, second) = read(tmp_path, SplitSettings(by="position", validation_share=0.5, seed=1))
+    assert (second.text, second.begin) == ("and more", 10)
+
+
+def test_the_same_text_in_members_of_one_name_is_one_document(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.writestr("a.txt", "the same")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("a.txt", "the same")
+    (tmp_path / "b.txt").write_text("another", encoding="utf-8")
+    assert len(read(tmp_path, SplitSettings(by="position", validation_share=0.5, seed=1))) == 4
+
+
+def test_a_disk_without_room_for_the_index_is_one_line(letters: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = documents._index
+
+    def small() -> sqlite3.Connection:
+        index = made()
+        index.execute("PRAGMA max_page_count = 1")
+        return index
+
+    monkeypatch.setattr(documents, "_index", small)
+    with pytest.raises(OSError, match=r"the index of texts cannot be written: .*; set SQLITE_TMPDIR to a folder"):
+        for n in range(1000):
+            (letters / f"more{n}.txt").write_text(f"{n}")
+        found(letters, BY_DOCUMENT)
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data on this machine")
@@ -97,12 +134,16 @@ def test_another_seed_draws_another_split(letters: Path) -> None:
     assert texts(read(letters, BY_DOCUMENT), "train") != texts(read(letters, other), "train")
 
 
-def test_a_text_that_stands_twice_is_one_document_and_counted(letters: Path) -> None:
+def test_a_text_that_stands_again_is_left_out_and_says_where_it_stood_first(letters: Path) -> None:
     (letters / "again.txt").write_text("text c", encoding="utf-8")
     (letters / "lines.jsonl").write_text('{"source": "again", "text": "text d"}\n', encoding="utf-8")
-    found = corpus(letters, BY_DOCUMENT)
-    assert sorted(document.text for document in found.documents) == [f"text {letter}" for letter in "abcdefghij"]
-    assert found.duplicates == 2
+    assert sorted(document.text for document in read(letters, BY_DOCUMENT)) == [
+        f"text {letter}" for letter in "abcdefghij"
+    ]
+    assert left_out(letters) == [
+        Duplicate("c.txt", "the same text as again.txt"),
+        Duplicate("lines.jsonl line 1", "the same text as d.txt"),
+    ]
 
 
 def test_files_are_read_in_the_order_of_their_paths_and_folders_too(tmp_path: Path) -> None:
@@ -116,20 +157,18 @@ def test_files_are_read_in_the_order_of_their_paths_and_folders_too(tmp_path: Pa
 def test_what_cannot_be_read_is_kept_beside_the_documents(letters: Path) -> None:
     (letters / "blank.txt").write_text(" \n\n", encoding="utf-8")
     (letters / "rows.jsonl").write_text('{"source": "k", "text": "text k"}\n["a"]\n', encoding="utf-8")
-    found = corpus(letters, BY_DOCUMENT)
-    assert len(found.documents) == 11
-    assert found.refused == (
+    assert len(read(letters, BY_DOCUMENT)) == 11
+    assert left_out(letters) == [
         Refused("blank.txt", "blank; expected text"),
         Refused("rows.jsonl line 2", "list; expected an object with a string 'text'"),
-    )
-    assert (found.duplicates, found.encodings) == (0, {})
+    ]
+    assert {each.encoding for each in read(letters, BY_DOCUMENT)} == {"utf-8"}
 
 
 def test_the_encoding_of_a_file_that_is_not_utf8_is_told(letters: Path) -> None:
     (letters / "wide.txt").write_bytes("text w\n".encode("utf-16"))
-    found = corpus(letters, BY_DOCUMENT)
-    assert found.encodings == {"wide.txt": "utf_16"}
-    assert "text w\n" in [document.text for document in found.documents]
+    (wide,) = [each for each in read(letters, BY_DOCUMENT) if each.encoding != "utf-8"]
+    assert (wide.place, wide.encoding, wide.text) == ("wide.txt", "utf_16", "text w\n")
 
 
 def test_a_corpus_of_refusals_alone_names_the_first(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.corpus.reading import ReadingSettings, Refused, Text, read, write
+from components.corpus.reading import ReadingSettings, Refused, Text, quarantine, read, size_bytes
 
 SETTINGS = ReadingSettings(
     text_field="text", source_field="source", gutenberg=False, most_unpacked_bytes=50_000, most_line_bytes=1000
@@ -400,9 +400,32 @@ def test_a_limit_below_one_is_refused(name: str) -> None:
         replace(SETTINGS, **{name: 0})
 
 
-@pytest.mark.parametrize("rows", [[], [("a.txt", "blank"), ("b.jsonl line 2", "not JSON")]])
+@pytest.mark.parametrize(
+    "rows", [[], [("a.txt", "blank"), ("b.jsonl line 2", "not JSON")], [(f"{n}.txt", "blank") for n in range(10_000)]]
+)
 def test_refusals_are_kept_as_parquet_also_when_there_are_none(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
-    write([Refused(*row) for row in rows], tmp_path / "documents.parquet")
-    table = pq.read_table(tmp_path / "documents.parquet")
+    with quarantine(tmp_path / "new/documents.parquet") as add:
+        for row in rows:
+            add(Refused(*row))
+    table = pq.read_table(tmp_path / "new/documents.parquet")
     assert table.schema.names == ["place", "reason"]
     assert list(zip(*table.to_pydict().values(), strict=True)) == rows
+
+
+def test_the_bytes_read_of_each_kind_of_file_are_told_and_add_up(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("first " * 1_000_000, encoding="utf-8")
+    (tmp_path / "b.jsonl").write_bytes(LINES * 1000)
+    (tmp_path / "c.jsonl.gz").write_bytes(gzip.compress(LINES))
+    (tmp_path / "d.jsonl.zst").write_bytes(zst(LINES))
+    told: list[int] = []
+    list(read(tmp_path, SETTINGS, told.append))
+    assert sum(told) == size_bytes(tmp_path) == sum(file.stat().st_size for file in tmp_path.iterdir())
+    assert len(told) > 4  # not a file at once
+
+
+def test_the_bytes_of_files_that_are_read_from_their_end_are_told(tmp_path: Path) -> None:
+    (tmp_path / "e.parquet").write_bytes(parquet(source=["a"] * 5, text=["first"] * 5))
+    (tmp_path / "f.zip").write_bytes(zipped({"a.txt": b"first"}))
+    told: list[int] = []
+    list(read(tmp_path, SETTINGS, told.append))
+    assert sum(told) >= size_bytes(tmp_path)

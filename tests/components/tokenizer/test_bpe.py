@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiktoken
 import tiktoken.load
@@ -15,6 +16,7 @@ import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.tokenizer import bpe
 from components.tokenizer.bpe import END_OF_TEXT, Tokenizer
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -226,16 +228,29 @@ def test_end_of_text_inside_a_text_stays_text(small):
     assert small.end_of_text not in Tokenizer.trained(["<|endoftext|>"] * 9 + SMALL, 275).encode("<|endoftext|>")
 
 
-def test_a_batch_is_each_text_for_itself_with_any_number_of_threads(small):
-    texts = ["lowest", "", "the newest \u20ac", "wide"]
-    for threads in (1, 3):
-        assert small.encode_batch(texts, threads) == [small.encode(text) for text in texts]
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("batch", [1, 9, 10**6])
+def test_each_text_is_encoded_for_itself_and_in_order_with_any_number_of_threads(small, monkeypatch, threads, batch):
+    monkeypatch.setattr(bpe, "_BATCH_CHARACTERS", batch)
+    texts = ["lowest", "", "the newest \u20ac", "wide", " " * 150_000 + "wide", "a<|endoftext|>b"] * 5
+    found = list(small.encode_each(iter(texts), threads))
+    assert [ids.tolist() for ids in found] == [small.encode(text) for text in texts]
+    assert {ids.dtype for ids in found} == {np.dtype(np.uint32)}
+
+
+def test_few_texts_are_read_ahead(small, monkeypatch):
+    monkeypatch.setattr(bpe, "_BATCH_CHARACTERS", 1)
+    asked = []
+    encoded = small.encode_each((asked.append(n) or "wide" for n in range(1000)), threads=2)
+    next(encoded)
+    assert len(asked) < 10
+    assert len(list(encoded)) == 999
 
 
 def test_a_lone_surrogate_is_refused(small):
     for refuse in (
         small.encode,
-        lambda text: small.encode_batch([text], 1),
+        lambda text: list(small.encode_each([text], 1)),
         lambda text: Tokenizer.trained([text], 257),
     ):
         with pytest.raises(ValueError, match=r"character 2 of the text is a lone surrogate \(U\+D800\)"):

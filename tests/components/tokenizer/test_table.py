@@ -1,5 +1,6 @@
+from dataclasses import replace
+
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -8,48 +9,47 @@ from components.tokenizer import table
 from components.tokenizer.table import Row
 
 ROWS = [
-    Row.of(document=0, source="os", split="train", text="h\u00e9llo", ids=[3, 1, 4]),
-    Row.of(document=1, source="re", split="validation", text="ab", ids=[9, 2]),
-    Row.of(document=2, source="re", split="train", text="", ids=[]),
-    Row.of(document=3, source="sys", split="train", text="abc", ids=[255, 0]),
+    Row(0, "os", "train", "a.jsonl line 1", 0, 6, np.array([3, 1, 4])),
+    Row(1, "re", "validation", "b.txt", 7, 2, np.array([9, 2])),
+    Row(2, "re", "train", "c.txt", 0, 0, np.array([], dtype=int)),
+    Row(3, "sys", "train", "d.txt", 0, 3, np.array([255, 0])),
 ]
 
 
 def fields(row):
-    return (row.document, row.source, row.split, row.count, row.size_bytes, row.ids.tolist())
+    return (row.document, row.source, row.split, row.place, row.begin, row.count, row.size_bytes, row.ids.tolist())
 
 
 def test_rows_come_back_as_they_were_written_in_order(tmp_path):
-    assert table.write(ROWS, tmp_path / "tokens.parquet", 256) == 4
-    assert [fields(row) for row in table.read(tmp_path / "tokens.parquet")] == [
-        (0, "os", "train", 3, 6, [3, 1, 4]),
-        (1, "re", "validation", 2, 2, [9, 2]),
-        (2, "re", "train", 0, 0, []),
-        (3, "sys", "train", 2, 3, [255, 0]),
+    table.write(ROWS, tmp_path / "tokens", 256)
+    assert [fields(row) for row in table.read(tmp_path / "tokens")] == [
+        (0, "os", "train", "a.jsonl line 1", 0, 3, 6, [3, 1, 4]),
+        (1, "re", "validation", "b.txt", 7, 2, 2, [9, 2]),
+        (2, "re", "train", "c.txt", 0, 0, 0, []),
+        (3, "sys", "train", "d.txt", 0, 2, 3, [255, 0]),
     ]
 
 
 def test_one_split_can_be_read_alone(tmp_path):
-    table.write(ROWS, tmp_path / "tokens.parquet", 256)
-    assert [row.document for row in table.read(tmp_path / "tokens.parquet", "validation")] == [1]
-    assert list(table.read(tmp_path / "tokens.parquet", "test")) == []
+    table.write(ROWS, tmp_path / "tokens", 256)
+    assert [row.document for row in table.read(tmp_path / "tokens", "validation")] == [1]
+    assert list(table.read(tmp_path / "tokens", "test")) == []
 
 
 @pytest.mark.parametrize(("vocab_size", "name"), [(257, "uint16"), (65_536, "uint16"), (65_537, "uint32")])
 def test_ids_take_two_bytes_up_to_a_vocabulary_of_65536(tmp_path, vocab_size, name):
-    path = tmp_path / "tokens.parquet"
-    rows = [Row.of(document=0, source="a", split="train", text="x", ids=[vocab_size - 1])]
-    table.write(rows, path, vocab_size)
-    schema = pq.read_schema(path)
-    assert schema.names == ["document", "source", "split", "count", "size_bytes", "ids"]
+    rows = [Row(0, "a", "train", "a.txt", 0, 1, np.array([vocab_size - 1]))]
+    table.write(rows, tmp_path, vocab_size)
+    schema = pq.read_schema(tmp_path / "00000.parquet")
+    assert schema.names == ["document", "source", "split", "place", "begin", "count", "size_bytes", "ids"]
     assert str(schema.field("ids").type.value_type) == name
-    (row,) = table.read(path)
+    (row,) = table.read(tmp_path)
     assert (row.ids.dtype, row.ids.tolist()) == (np.dtype(name), [vocab_size - 1])
 
 
 def test_any_parquet_reader_sees_plain_columns(tmp_path):
-    table.write(ROWS, tmp_path / "tokens.parquet", 256)
-    read = pq.read_table(tmp_path / "tokens.parquet")
+    table.write(ROWS, tmp_path / "tokens", 256)
+    read = pq.read_table(tmp_path / "tokens")
     assert read.column("ids").to_pylist() == [[3, 1, 4], [9, 2], [], [255, 0]]
     assert read.schema.metadata is None
 
@@ -57,76 +57,176 @@ def test_any_parquet_reader_sees_plain_columns(tmp_path):
 def many(generator):
     sizes = generator.integers(0, 3000, size=1500)
     return [
-        Row(n, f"source-{n % 7}", "train", int(size), generator.integers(0, 4096, size=size))
+        Row(n, f"source-{n % 7}", "train", f"{n}.txt", 0, int(size), generator.integers(0, 4096, size=size))
         for n, size in enumerate(sizes)
     ]
 
 
+def contents(folder):
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+@pytest.fixture
+def small_files(monkeypatch):
+    """Row groups of 100,000 ids, files of 500,000."""
+    monkeypatch.setattr(table, "_ROW_GROUP_IDS", 100_000)
+    monkeypatch.setattr(table, "_FILE_IDS", 500_000)
+
+
 def test_equal_rows_give_equal_bytes_whatever_type_and_iterable_they_come_in(tmp_path):
     rows = many(np.random.default_rng(0))
-    table.write(rows, tmp_path / "a.parquet", 4096)
-    narrow = (Row(row.document, row.source, row.split, row.size_bytes, row.ids.astype(np.uint16)) for row in rows)
-    table.write(narrow, tmp_path / "b.parquet", 4096)
-    table.write(table.read(tmp_path / "a.parquet"), tmp_path / "c.parquet", 4096)
-    a, b, c = ((tmp_path / f"{name}.parquet").read_bytes() for name in "abc")
-    assert a == b == c
+    table.write(rows, tmp_path / "a", 4096)
+    narrow = (replace(row, ids=row.ids.astype(np.uint16)) for row in rows)
+    table.write(narrow, tmp_path / "b", 4096)
+    table.write(table.read(tmp_path / "a"), tmp_path / "c", 4096)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b") == contents(tmp_path / "c")
+
+
+def test_a_long_table_is_cut_into_files_and_comes_back_in_order(tmp_path, small_files):
+    rows = many(np.random.default_rng(0))
+    table.write(rows, tmp_path, 4096)
+    assert sorted(contents(tmp_path)) == [f"{n:05d}.parquet" for n in range(5)]  # 2.2 million ids
+    assert [fields(row) for row in table.read(tmp_path)] == [fields(row) for row in rows]
+
+
+@pytest.mark.parametrize("stop", [0, 3, 700, 1499])
+def test_a_writer_that_was_stopped_is_gone_on_with_to_the_same_bytes(tmp_path, small_files, stop):
+    rows = many(np.random.default_rng(0))
+    table.write(rows, tmp_path / "whole", 4096)
+
+    def stopped():
+        yield from rows[:stop]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        table.write(stopped(), tmp_path / "parts", 4096)
+    (tmp_path / "parts/.partial").write_bytes(b"half")  # what a kill leaves
+    done = table.count(tmp_path / "parts")
+    assert done <= stop
+    assert (done > 0) == (stop >= 700)
+    table.write(rows[done:], tmp_path / "parts", 4096)
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+
+
+def test_a_table_that_is_all_there_is_left_as_it_is(tmp_path):
+    table.write(ROWS, tmp_path, 256)
+    before = contents(tmp_path)
+    table.write([], tmp_path, 256)
+    assert contents(tmp_path) == before
 
 
 def test_a_large_table_is_cut_into_row_groups_and_loses_nothing(tmp_path):
     rows = many(np.random.default_rng(1))
-    table.write(rows, tmp_path / "tokens.parquet", 4096)
-    assert pq.ParquetFile(tmp_path / "tokens.parquet").num_row_groups == 3  # 2.2 million ids, a million a group
-    read = list(table.read(tmp_path / "tokens.parquet"))
+    table.write(rows, tmp_path / "tokens", 4096)
+    assert pq.ParquetFile(tmp_path / "tokens/00000.parquet").num_row_groups == 3  # 2.2 million ids, a million a group
+    read = list(table.read(tmp_path / "tokens"))
     assert [fields(row) for row in read] == [fields(row) for row in rows]
     assert not read[0].ids.flags.owndata
 
 
 @pytest.mark.parametrize("id_", [256, -1])
 def test_an_id_outside_the_vocabulary_is_refused_and_nothing_is_written(tmp_path, id_):
-    rows = [*ROWS, Row.of(document=7, source="bad", split="train", text="x", ids=[5, id_])]
+    rows = [*ROWS, Row(7, "bad", "train", "bad.txt", 0, 1, np.array([5, id_]))]
     with pytest.raises(ValueError, match=r"document 7 \(bad\) has ids .*; the vocabulary of 256 tokens has 0\.\.255"):
-        table.write(rows, tmp_path / "tokens.parquet", 256)
+        table.write(rows, tmp_path, 256)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failure_half_way_leaves_the_old_table_and_no_other_file(tmp_path):
-    path = tmp_path / "tokens.parquet"
-    table.write(ROWS, path, 256)
-    before = path.read_bytes()
-
-    def failing():
-        yield ROWS[0]
-        raise ValueError("the reader stopped")
-
-    with pytest.raises(ValueError, match="the reader stopped"):
-        table.write(failing(), path, 256)
-    assert path.read_bytes() == before
-    assert [file.name for file in tmp_path.iterdir()] == ["tokens.parquet"]
-
-
 def test_no_rows_are_a_table_without_rows(tmp_path):
-    assert table.write([], tmp_path / "tokens.parquet", 256) == 0
-    assert list(table.read(tmp_path / "tokens.parquet")) == []
-    assert len(table.summary(tmp_path / "tokens.parquet")) == 0
+    table.write([], tmp_path, 256)
+    assert list(table.read(tmp_path)) == []
+    assert len(table.summary(tmp_path)) == len(table.sizes(tmp_path)) == 0
 
 
-def test_the_summary_has_scalars_of_every_document(tmp_path):
-    table.write(ROWS, tmp_path / "tokens.parquet", 256)
-    summary = table.summary(tmp_path / "tokens.parquet")
-    assert list(summary.columns) == ["document", "source", "split", "count", "min_id", "max_id", "size_bytes"]
-    assert summary.iloc[0].tolist() == [0, "os", "train", 3, 1, 4, 6]
-    assert summary["max_id"].tolist() == [4, 9, pd.NA, 255]
-    assert summary["min_id"].tolist() == [1, 2, pd.NA, 0]
-    assert summary["size_bytes"].tolist() == [6, 2, 0, 3]
+def test_rows_are_counted_in_a_folder_that_is_there_or_not(tmp_path):
+    assert table.count(tmp_path / "tokens") == 0
+    table.write(ROWS, tmp_path / "tokens", 256)
+    assert table.count(tmp_path / "tokens") == 4
 
 
-def test_a_file_that_is_no_table_is_refused_by_name(tmp_path):
-    (tmp_path / "a.parquet").write_bytes(b"not parquet at all")
-    pq.write_table(pa.table({"document": [1]}), tmp_path / "b.parquet")
+def test_the_ids_of_a_split_come_by_row_group_end_to_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "_ROW_GROUP_IDS", 7)  # documents 0 and 1, then 2 and 3
+    table.write(ROWS, tmp_path, 256)
+    train = [tuple(each.tolist() for each in arrays) for arrays in table.ids(tmp_path, "train")]
+    assert train == [([0], [3], [3, 1, 4]), ([2, 3], [0, 2], [255, 0])]
+    ((numbers, counts, ids),) = table.ids(tmp_path, "validation")
+    assert (numbers.tolist(), counts.tolist(), ids.tolist()) == ([1], [2], [9, 2])
+
+
+def test_a_document_is_found_by_its_number(tmp_path, small_files):
+    rows = many(np.random.default_rng(0))
+    table.write(rows, tmp_path, 4096)
+    for number in (0, 801, 1499):
+        assert fields(table.find(tmp_path, number)) == fields(rows[number])
+    with pytest.raises(ValueError, match=r"no document 1500; expected 0\.\.1499"):
+        table.find(tmp_path, 1500)
+    with pytest.raises(ValueError, match="nowhere: no document 0; expected"):
+        table.find(tmp_path / "nowhere", 0)
+
+
+def test_documents_ids_and_bytes_of_each_split_are_added_up(tmp_path):
+    table.write(ROWS, tmp_path, 256)
+    assert table.sizes(tmp_path).to_dict("index") == {
+        "train": {"documents": 3, "count": 5, "size_bytes": 9},
+        "validation": {"documents": 1, "count": 2, "size_bytes": 2},
+    }
+
+
+def test_the_sources_of_a_split_are_told(tmp_path):
+    table.write(ROWS, tmp_path, 256)
+    assert table.sources(tmp_path, "train") == {"os", "re", "sys"}
+    assert table.sources(tmp_path, "validation") == {"re"}
+
+
+def test_the_summary_has_scalars_of_every_row_group_and_split(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "_ROW_GROUP_IDS", 7)  # three ids and one more, two and one more: the first two documents
+    table.write(ROWS, tmp_path, 256)
+    summary = table.summary(tmp_path)
+    assert [str(summary[name].dtype) for name in ("documents", "disordered", "min_id")] == ["int64", "int64", "Int64"]
+    first, second, third = summary.to_dict("records")
+    assert first == {
+        "part": "00000.parquet group 1 train",
+        "split": "train",
+        "documents": 1,
+        "disordered": 0,
+        "count": 3,
+        "size_bytes": 6,
+        "least_count": 3,
+        "least_bytes": 6,
+        "min_id": 1,
+        "max_id": 4,
+    }
+    assert (second["part"], second["min_id"], second["max_id"]) == ("00000.parquet group 1 validation", 2, 9)
+    assert third["part"] == "00000.parquet group 2 train"
+    assert [third[name] for name in ("documents", "count", "size_bytes", "least_count")] == [2, 2, 3, 0]
+    assert [third[name] for name in ("least_bytes", "min_id", "max_id")] == [0, 0, 255]
+
+
+def test_the_summary_of_documents_without_ids_has_no_least_id(tmp_path):
+    table.write([ROWS[2]], tmp_path, 256)
+    summary = table.summary(tmp_path)
+    assert summary["count"].tolist() == [0]
+    assert summary[["min_id", "max_id"]].isna().all(axis=None)
+
+
+def test_the_summary_counts_documents_that_are_out_of_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "_ROW_GROUP_IDS", 7)
+    table.write([ROWS[0], ROWS[3], ROWS[1], ROWS[1]], tmp_path, 256)  # 0, 3; 1, 1
+    assert table.summary(tmp_path)["disordered"].tolist() == [0, 2]
+
+
+def test_a_folder_without_a_table_is_refused_by_name(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/00000.parquet").write_bytes(b"not parquet at all")
+    (tmp_path / "b").mkdir()
+    pq.write_table(pa.table({"document": [1]}), tmp_path / "b/00000.parquet")
     for name, message in (
-        ("a.parquet", "a.parquet: cannot be read as Parquet"),
-        ("b.parquet", "b.parquet: no table of tokens; it lacks the columns source, split, count, size_bytes, ids"),
-        ("c.parquet", "c.parquet: cannot be read as Parquet"),
+        ("a", "a/00000.parquet: cannot be read as Parquet"),
+        (
+            "b",
+            "b/00000.parquet: no table of tokens; it lacks the columns source, split, place, begin, size_bytes",
+        ),
+        ("c", "c: no table of tokens; expected a folder with 00000.parquet"),
     ):
         with pytest.raises(ValueError, match=message):
             list(table.read(tmp_path / name))

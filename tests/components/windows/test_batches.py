@@ -6,14 +6,14 @@ import torch
 
 from components.training import losses
 from components.windows.batches import IGNORED, Batches, in_order
-from components.windows.shards import Windows, write, write_index
+from components.windows.shards import Windows, document, write, write_index
 
 
 @pytest.fixture
 def windows(tmp_path):
     """Eleven windows of four ids and their next, starting at 0, 4, 8, ..., over two files."""
     split = write(
-        [(0, np.arange(45))], tmp_path, "train", end_of_text=None, vocab_size=100, shard_size=23, size_bytes=45
+        [document(0, np.arange(45))], tmp_path, "train", end_of_text=None, vocab_size=100, shard_size=23, size_bytes=45
     )
     write_index(tmp_path, [split], context_length=4, stride=4, vocab_size=100)
     return Windows(tmp_path, "train")
@@ -34,7 +34,9 @@ def test_a_batch_is_int64_inputs_and_the_same_ids_one_later(windows):
 
 def test_ids_above_32767_stay_positive(tmp_path):
     ids = np.array([65_535, 40_000, 1])
-    split = write([(0, ids)], tmp_path, "train", end_of_text=None, vocab_size=65_536, shard_size=9, size_bytes=3)
+    split = write(
+        [document(0, ids)], tmp_path, "train", end_of_text=None, vocab_size=65_536, shard_size=9, size_bytes=3
+    )
     write_index(tmp_path, [split], context_length=2, stride=2, vocab_size=65_536)
     inputs, targets = Batches(Windows(tmp_path, "train"), 1, seed=0)(0)
     assert inputs.tolist() == [[65_535, 40_000]]
@@ -122,7 +124,9 @@ def test_in_order_gives_all_windows_once_and_the_last_batch_short(windows):
 
 
 def test_in_order_scores_no_id_twice_where_windows_overlap(tmp_path):
-    split = write([(0, np.arange(11))], tmp_path, "train", end_of_text=None, vocab_size=11, shard_size=9, size_bytes=11)
+    split = write(
+        [document(0, np.arange(11))], tmp_path, "train", end_of_text=None, vocab_size=11, shard_size=9, size_bytes=11
+    )
     write_index(tmp_path, [split], context_length=4, stride=3, vocab_size=11)
     (inputs, targets), (last, of_last) = in_order(Windows(tmp_path, "train"), 2)
     assert inputs.tolist() == [[0, 1, 2, 3], [3, 4, 5, 6]]

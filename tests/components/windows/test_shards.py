@@ -1,9 +1,10 @@
+import hashlib
 import json
 
 import numpy as np
 import pytest
 
-from components.windows.shards import ShardSettings, Split, Windows, window_count, write, write_index
+from components.windows.shards import ShardSettings, Windows, document, window_count, write, write_index
 
 
 def write_split(folder, ids, split="train", *, context_length, stride, shard_size=1000, vocab_size=100):
@@ -15,7 +16,7 @@ def write_split(folder, ids, split="train", *, context_length, stride, shard_siz
 
 
 def write_documents(folder, documents, split, end_of_text, *, context_length, stride, shard_size, vocab_size):
-    arrays = [(number, np.array(ids, dtype=np.int64)) for number, ids in documents]
+    arrays = [document(number, np.array(ids, dtype=np.int64)) for number, ids in documents]
     written = write(
         arrays, folder, split, end_of_text=end_of_text, vocab_size=vocab_size, shard_size=shard_size, size_bytes=7
     )
@@ -101,12 +102,17 @@ def test_each_document_is_followed_by_the_end_of_text_and_its_place_is_kept(tmp_
 
 
 def test_the_index_counts_what_was_written(tmp_path):
+    how = {"end_of_text": 50, "vocab_size": 51, "shard_size": 10}
+    documents = [document(0, np.arange(9)), document(1, np.arange(4))]
     splits = [
-        write([(0, np.arange(9)), (1, np.arange(4))], tmp_path, "train", end_of_text=50, vocab_size=51, shard_size=10,
-              size_bytes=33),
-        write([(2, np.arange(6))], tmp_path, "validation", end_of_text=50, vocab_size=51, shard_size=10, size_bytes=12),
-    ]  # fmt: skip
+        write(documents, tmp_path, "train", size_bytes=33, **how),
+        write([document(2, np.arange(6))], tmp_path, "validation", size_bytes=12, **how),
+    ]
     write_index(tmp_path, splits, context_length=4, stride=2, vocab_size=51)
+
+    def described(name, ids):
+        return {"name": name, "ids": ids, "sha256": hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()}
+
     assert json.loads((tmp_path / "index.json").read_text()) == {
         "context_length": 4,
         "stride": 2,
@@ -117,14 +123,14 @@ def test_the_index_counts_what_was_written(tmp_path):
                 "documents": 2,
                 "ids": 15,
                 "size_bytes": 33,
-                "files": ["train-00000.npy", "train-00001.npy"],
+                "files": [described("train-00000.npy", 10), described("train-00001.npy", 5)],
                 "windows": 6,
             },
             "validation": {
                 "documents": 1,
                 "ids": 7,
                 "size_bytes": 12,
-                "files": ["validation-00000.npy"],
+                "files": [described("validation-00000.npy", 7)],
                 "windows": 2,
             },
         },
@@ -157,6 +163,26 @@ def test_an_id_outside_the_vocabulary_is_refused_before_it_is_narrowed(tmp_path,
     with pytest.raises(ValueError, match=r"document 0 has ids .*; the vocabulary of 100 tokens has 0\.\.99"):
         write_split(tmp_path, [1, id_, 2], context_length=2, stride=1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_several_documents_the_one_with_the_foreign_id_is_named(tmp_path):
+    batch = (np.array([4, 7, 9]), np.array([2, 0, 2]), np.array([1, 2, 3, 100]))
+    with pytest.raises(ValueError, match=r"document 9 has ids 3\.\.100; the vocabulary of 100 tokens has 0\.\.99"):
+        write([batch], tmp_path, "train", end_of_text=None, vocab_size=100, shard_size=10, size_bytes=4)
+
+
+@pytest.mark.parametrize("end_of_text", [None, 99])
+def test_documents_together_are_written_as_one_by_one(tmp_path, end_of_text):
+    ids = np.arange(12, dtype=np.uint16)
+    documents = [(1, ids[:5]), (2, ids[:0]), (4, ids[5:11]), (8, ids[:0]), (9, ids[11:])]
+    together = (np.array([1, 2, 4, 8, 9]), np.array([5, 0, 6, 0, 1]), ids)
+    how = {"end_of_text": end_of_text, "vocab_size": 100, "shard_size": 7, "size_bytes": 12}
+    apart = write([document(*each) for each in documents], tmp_path / "apart", "train", **how)
+    assert write([together], tmp_path / "together", "train", **how) == apart
+    files = sorted(path.name for path in (tmp_path / "apart").iterdir())
+    assert [(tmp_path / "apart" / name).read_bytes() for name in files] == [
+        (tmp_path / "together" / name).read_bytes() for name in files
+    ]
 
 
 def test_a_separator_outside_the_vocabulary_is_refused(tmp_path):
@@ -216,9 +242,10 @@ def test_shards_that_do_not_fit_their_index_are_refused(tmp_path):
 
 def test_what_was_written_is_said(tmp_path):
     written = write(
-        [(4, np.arange(12))], tmp_path, "train", end_of_text=None, vocab_size=12, shard_size=8, size_bytes=40
+        [document(4, np.arange(12))], tmp_path, "train", end_of_text=None, vocab_size=12, shard_size=8, size_bytes=40
     )
-    assert written == Split("train", 1, 12, 40, ("train-00000.npy", "train-00001.npy"))
+    assert (written.split, written.documents, written.ids, written.size_bytes) == ("train", 1, 12, 40)
+    assert [(each.name, each.ids) for each in written.files] == [("train-00000.npy", 8), ("train-00001.npy", 4)]
 
 
 @pytest.mark.parametrize(
@@ -235,3 +262,35 @@ def test_settings_out_of_range_are_refused_by_name_and_value(change, message):
     ShardSettings(**fitting)
     with pytest.raises(ValueError, match=message):
         ShardSettings(**fitting | change)
+
+
+def test_a_window_tells_the_documents_that_it_is_made_of(tmp_path):
+    documents = [(3, [10, 11, 12]), (5, []), (6, [20]), (9, [30, 31, 32, 33])]  # 10 11 12 0 | 0 | 20 0 | 30 31 32 33 0
+    windows = write_documents(tmp_path, documents, "train", 0, context_length=3, stride=2, shard_size=5, vocab_size=100)
+    assert [windows.documents(k) for k in range(len(windows))] == [
+        [(3, 0, 4)],
+        [(3, 2, 4), (5, 0, 1), (6, 0, 1)],
+        [(5, 0, 1), (6, 0, 2), (9, 0, 1)],
+        [(6, 1, 2), (9, 0, 3)],
+        [(9, 1, 5)],
+    ]
+    with pytest.raises(IndexError, match="window 5 of 5"):
+        windows.documents(5)
+
+
+def test_a_document_without_an_id_and_without_a_separator_is_in_no_window(tmp_path):
+    documents = [(0, [1, 2]), (1, []), (2, [3])]
+    how = {"context_length": 2, "stride": 1, "shard_size": 9, "vocab_size": 9}
+    windows = write_documents(tmp_path, documents, "train", None, **how)
+    assert windows.documents(0) == [(0, 0, 2), (2, 0, 1)]
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, "cannot be read"), (np.arange(3), "expected rows of int64")])
+def test_a_damaged_list_of_documents_is_refused_where_it_is_asked(tmp_path, content, message):
+    windows = write_split(tmp_path, list(range(10)), context_length=4, stride=4)
+    (tmp_path / "train-documents.npy").unlink()
+    if content is not None:
+        np.save(tmp_path / "train-documents.npy", content)
+    assert len(Windows(tmp_path, "train")) == 2
+    with pytest.raises(ValueError, match=rf"train-documents\.npy: {message}"):
+        windows.documents(0)

@@ -40,7 +40,7 @@ def trained_sha256():
 def test_bits_per_byte_count_the_text_not_the_tokens(project):
     texts = split("validation")
     size_bytes = sum(len(text.encode()) for text in texts)
-    rows = table.read(paths.TOKENS / "tokens.parquet", "validation")
+    rows = table.read(paths.TOKENS, "validation")
     tokens = sum(len(row.ids) + 1 for row in rows)  # each document's end is predicted too
     found = numbers()
     assert (found["bytes"], found["tokens"]) == (size_bytes, tokens)
@@ -73,7 +73,7 @@ def test_of_a_long_training_text_the_compressor_reads_the_beginning(run, monkeyp
 
 def split(name):
     tokenizer = Tokenizer.load(paths.TOKENIZER)
-    return [tokenizer.decode(row.ids.tolist()) for row in table.read(paths.TOKENS / "tokens.parquet", name)]
+    return [tokenizer.decode(row.ids.tolist()) for row in table.read(paths.TOKENS, name)]
 
 
 def compressed(texts):

@@ -25,7 +25,7 @@ def records(folder, kind):
 
 @pytest.mark.parametrize(("folder", "kind"), TASKS)
 def test_no_module_of_the_tests_is_one_that_the_base_model_or_training_has_seen(project, folder, kind):
-    trained = {row.source for row in table.read(paths.TOKENS / "tokens.parquet", "train")}
+    trained = table.sources(paths.TOKENS, "train")
     groups = {split: {each.group for each in found} for split, found in records(folder, kind).items()}
     assert groups["train"] <= trained
     assert not groups["test"] & (trained | groups["validation"])

@@ -8,12 +8,13 @@ import pytest
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from components.windows.shards import Windows
-from pipeline import paths
+from pipeline import checks, paths
+from pipeline.stages import shard
 
 
 def test_shards_hold_the_documents_with_the_end_token_after_each(project):
     end = Tokenizer.load(paths.TOKENIZER).end_of_text
-    first = next(iter(table.read(paths.TOKENS / "tokens.parquet", "train")))
+    first = next(iter(table.read(paths.TOKENS, "train")))
     ids = np.load(paths.SHARDS / "train-00000.npy", mmap_mode="r")
     assert ids[: first.count].tolist() == first.ids.tolist()
     assert ids[first.count] == end
@@ -40,6 +41,15 @@ def test_a_corpus_shorter_than_the_context_is_one_line(failure):
     said = failure("shard", {"context_length": 5_000_000, "stride": 1})
     assert "ids are too few for one window of context_length + 1 = 5000001; add text or lower context_length" in said
     assert not paths.SHARDS.exists()
+
+
+def test_a_shard_that_is_not_as_it_was_written_breaks_the_check(project):
+    file = paths.SHARDS / "train-00000.npy"
+    content = bytearray(file.read_bytes())
+    content[-2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(checks.CheckFailed, match=r"column=is_damaged.* file train-00000\.npy"):
+        shard.check.fn()
 
 
 @pytest.mark.parametrize("stride", [0, 65])

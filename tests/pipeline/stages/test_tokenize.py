@@ -14,7 +14,6 @@ from pipeline.stages.tokenize import TokenizeSettings
 
 ROOT = Path(__file__).parents[3]
 REAL = ROOT.parent / "shared/data"
-TABLE = paths.TOKENS / "tokens.parquet"
 
 
 def corpus(**files: bytes) -> None:
@@ -30,14 +29,14 @@ def test_the_table_gives_every_document_back_and_both_splits(project):
     assert tokenizer.vocab_size == 300
     lines = (paths.RAW_CORPUS / "pydocs.jsonl").read_text(encoding="utf-8").split("\n")
     raw = {each["source"]: each["text"] for each in map(json.loads, lines[:3])}
-    rows = {row.source: row for row in table.read(TABLE)}
+    rows = {row.source: row for row in table.read(paths.TOKENS)}
     assert {name: tokenizer.decode(rows[name].ids.tolist()) for name in raw} == raw
     assert {row.split for row in rows.values()} == {"train", "validation"}
 
 
 def test_the_numbers_count_what_the_table_holds(project):
     numbers = json.loads(paths.metrics("tokenize").read_text())
-    rows = list(table.read(TABLE, "validation"))
+    rows = list(table.read(paths.TOKENS, "validation"))
     assert numbers["validation_documents"] == len(rows)
     assert numbers["validation_tokens"] == sum(row.count for row in rows)
     assert numbers["validation_bytes_per_token"] == pytest.approx(
@@ -47,7 +46,7 @@ def test_the_numbers_count_what_the_table_holds(project):
 
 def test_a_corpus_without_fault_has_an_empty_quarantine(project):
     numbers = json.loads(paths.metrics("tokenize").read_text())
-    assert (numbers["quarantined"], numbers["duplicates"]) == (0, 0)
+    assert (numbers["refused"], numbers["duplicates"]) == (0, 0)
     assert pq.read_table(paths.QUARANTINE).to_pydict() == {"place": [], "reason": []}
 
 
@@ -56,19 +55,18 @@ def test_what_cannot_be_read_is_in_quarantine_counted_and_told(run, caplog):
     (paths.RAW_CORPUS / "rows.jsonl").write_text('{"source": "a", "text": "There was."}\nno JSON\n{"source": "a"}\n')
     caplog.set_level("INFO", "pipeline")
     run("tokenize", {"split": {"by": "position"}, "vocab_size": 257})
-    first, second = pq.read_table(paths.QUARANTINE).to_pylist()
+    first, second, third = pq.read_table(paths.QUARANTINE).to_pylist()
     assert first["place"] == "rows.jsonl line 2"
     assert first["reason"].startswith("not JSON")
     assert second == {"place": "rows.jsonl line 3", "reason": "expected a string named 'text', got none"}
+    assert third == {"place": "twin.txt", "reason": "the same text as tale.txt"}
     numbers = json.loads(paths.metrics("tokenize").read_text())
-    assert (numbers["quarantined"], numbers["duplicates"]) == (2, 1)
-    assert {row.source for row in table.read(TABLE)} == {"tale", "wide", "a"}
+    assert (numbers["refused"], numbers["duplicates"]) == (2, 1)
+    assert {row.source for row in table.read(paths.TOKENS)} == {"tale", "wide", "a"}
     told = [each.getMessage() for each in caplog.records if each.name == "pipeline.stages.tokenize"]
-    assert told[0] == "wide.txt: not UTF-8, read as utf_16"
-    assert told[1].startswith(
-        "2 refused, listed in data/quarantine/documents.parquet; first rows.jsonl line 2: not JSON"
-    )
-    assert len(told) == 2
+    assert told[0].startswith("rows.jsonl line 2: not read: not JSON")
+    assert told[0].endswith("; all such are listed in data/quarantine/documents.parquet")
+    assert told[1:] == ["wide.txt: not UTF-8, read as utf_16"]
 
 
 def test_bytes_without_merges_are_a_vocabulary(run):
@@ -85,9 +83,40 @@ def test_the_verdict_in_gpt2s_own_vocabulary_has_the_books_tokens(run):
         shutil.copy(REAL / "gpt2_bpe" / name, paths.RAW_TOKENIZER)
     split = {"by": "position", "validation_share": 0.1}
     run("tokenize", {"split": split, "vocabulary": "gpt2", "vocab_size": 50257})
-    train, validation = table.read(TABLE)
+    train, validation = table.read(paths.TOKENS)
     assert (train.size_bytes + validation.size_bytes, train.split, validation.split) == (20479, "train", "validation")
     assert 5145 <= train.count + validation.count <= 5146  # the whole has 5,145; the cut may part one
+
+
+def test_a_run_that_was_killed_goes_on_after_its_last_full_file(run, monkeypatch):
+    corpus(**{f"tale{n}": f"Once upon a time {n}. ".encode() * 9 for n in range(20)})
+    monkeypatch.setattr(table, "_ROW_GROUP_IDS", 100)
+    monkeypatch.setattr(table, "_FILE_IDS", 1000)
+    changes = {"split": {"by": "document", "validation_share": 0.5, "seed": 1}, "vocab_size": 257}
+    run("tokenize", changes)
+    whole = {file.name: file.read_bytes() for file in paths.TOKENS.iterdir()}
+    assert len(whole) == 4  # 20 documents of some 180 bytes
+    encode_each, encoded = Tokenizer.encode_each, []
+
+    def failing(self, texts, threads):
+        for n, ids in enumerate(encode_each(self, texts, threads)):
+            if n == 12:
+                raise RuntimeError("killed")
+            yield ids
+
+    def counted(self, texts, threads):
+        for ids in encode_each(self, texts, threads):
+            encoded.append(ids)
+            yield ids
+
+    monkeypatch.setattr(Tokenizer, "encode_each", failing)
+    with pytest.raises(RuntimeError, match="killed"):
+        run("tokenize", changes)
+    monkeypatch.setattr(Tokenizer, "encode_each", counted)
+    run("tokenize", changes)
+    assert {file.name: file.read_bytes() for file in paths.TOKENS.iterdir()} == whole
+    assert 8 <= len(encoded) < 20
+    assert not list(paths.WORK.glob("*/tokens"))
 
 
 @pytest.mark.parametrize(
@@ -109,8 +138,8 @@ def test_a_corpus_that_cannot_be_used_is_one_line(failure, files, said):
 
 def test_a_broken_table_stops_the_build_and_names_the_row(run, monkeypatch):
     corpus(tale=b"Once upon a time. " * 9)
-    monkeypatch.setattr(checks, "documents", lambda vocab_size: [checks.between("count", 1, 60)])
-    with pytest.raises(checks.CheckFailed, match=r"check documents: .*; document 0"):
+    monkeypatch.setattr(checks, "documents", lambda vocab_size: [checks.between("least_count", 1, 20)])
+    with pytest.raises(checks.CheckFailed, match=r"check documents: .*; part 00000\.parquet group 1 train"):
         run("tokenize", {"split": {"by": "position"}, "vocab_size": 257})
 
 
