@@ -167,7 +167,12 @@ def owner(process: int | None = None) -> str:
 def is_dead(owner_: str) -> bool:
     """Tell whether the owner of a run was a process of this machine that is gone; of another machine's nobody can."""
     host, _, process = owner_.rpartition(":")
-    return host == socket.gethostname() and process.isdigit() and not psutil.pid_exists(int(process))
+    if host != socket.gethostname() or not process.isdigit():
+        return False
+    try:
+        return bool(psutil.Process(int(process)).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def prefect_address() -> str | None:

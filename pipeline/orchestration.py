@@ -2,7 +2,6 @@
 
 import json
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -89,17 +88,18 @@ def connected() -> Iterator[None]:
 
 
 @contextmanager
-def server() -> Iterator[str]:
+def server(*, is_awaited: bool = True) -> Iterator[str]:
     """Yield the address of a Prefect server for the time of the block: the user's, the project's, else a new one.
 
     A new one listens on loopback only, keeps its files in the project and ends with the block. Flows of this process
-    and of its children use it. Raises ServerError where it does not come up.
+    and of its children use it. It takes seconds to come up; where it is not awaited here, flows of children wait for
+    it. Raises ServerError where it does not come up.
     """
     if address := machine.prefect_address() or running():
         with _connected_to(address):
             yield address
     else:
-        with _started() as address, _connected_to(address):
+        with _started() as address, (_connected_to if is_awaited else machine.prefect_at)(address):
             yield address
 
 
@@ -124,10 +124,7 @@ def serve(body: Callable[..., object]) -> None:
 
 @contextmanager
 def _connected_to(address: str) -> Iterator[None]:
-    if not _answers(address):
-        raise ServerError(
-            f"Prefect at {address} does not answer; start it, or unset PREFECT_API_URL to have one started"
-        )
+    _await(address)
     # The variable is for the children: this process has read it at import, which is past.
     with machine.prefect_at(address), temporary_settings({PREFECT_API_URL: address}):
         try:
@@ -142,14 +139,12 @@ def _connected_to(address: str) -> Iterator[None]:
 def _started() -> Iterator[str]:
     home = machine.root() / paths.PREFECT_HOME
     home.mkdir(parents=True, exist_ok=True)
-    words = home / "server.log"
     note = machine.root() / paths.SERVER
     port = _free_port()
     address = f"http://{HOST}:{port}/api"
     machine.show_prefect_at(address)
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
-    with words.open("w", encoding="utf-8") as log, processes.child(command, output=log) as process:
-        _await(address, process, words)
+    with _words().open("w", encoding="utf-8") as log, processes.child(command, output=log) as process:
         with paths.whole(note) as temporary:
             temporary.write_text(json.dumps({"address": address, "pid": process.pid}), encoding="utf-8")
         try:
@@ -158,14 +153,25 @@ def _started() -> Iterator[str]:
             note.unlink(missing_ok=True)
 
 
-def _await(address: str, process: "subprocess.Popen[bytes]", words: Path) -> None:
-    """Wait until a server that was just started answers."""
+def _words() -> Path:
+    return machine.root() / paths.PREFECT_HOME / "server.log"
+
+
+def _await(address: str) -> None:
+    """Wait until a server answers that this project has just started; any other is asked once."""
+    note = machine.root() / paths.SERVER
 
     def ask() -> None:
-        if process.poll() is not None:
-            raise ServerError(f"the Prefect server ended with status {process.returncode}; its words are in {words}")
-        if not _answers(address):
-            raise TimeoutError(f"the Prefect server gave no answer in {START_LIMIT_S} s; its words are in {words}")
+        if _answers(address):
+            return
+        started = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {}
+        if started.get("address") != address:
+            raise ServerError(
+                f"Prefect at {address} does not answer; start it, or unset PREFECT_API_URL to have one started"
+            )
+        if machine.is_dead(machine.owner(started["pid"])):
+            raise ServerError(f"the Prefect server ended before it answered; its words are in {_words()}")
+        raise TimeoutError(f"the Prefect server gave no answer in {START_LIMIT_S} s; its words are in {_words()}")
 
     wait = Retrying(
         stop=stop_after_delay(START_LIMIT_S),

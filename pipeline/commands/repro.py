@@ -25,18 +25,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Run `dvc repro`; no server is started where nothing is stale, no stage where a setting is wrong."""
     flags = {"--force": arguments.force, "--single-item": arguments.single_item}
     command = [*DVC, "repro", *(flag for flag, is_given in flags.items() if is_given), *arguments.targets]
-    changed = stale(arguments.targets)
+    with ThreadPoolExecutor(1) as asker:
+        asked = asker.submit(stale, arguments.targets)
+        from pipeline.orchestration import server  # late, and meanwhile: each takes two seconds
+    changed = asked.result()
     if not changed and not arguments.force:
         return processes.run(command)
-    from pipeline.orchestration import server  # late: nothing stale is told in a second
-
-    # The settings are read while the server comes up: both take seconds, and no stage starts before both are done.
-    with ThreadPoolExecutor(1) as reader:
-        checked = reader.submit(stages.check_settings, changed)
-        with server() as address:
-            checked.result()
-            log.info("Prefect at %s", address)
-            return processes.run(command)
+    # The server comes up while the settings are read and the first stage imports what it needs: each takes seconds.
+    with server(is_awaited=False) as address:
+        stages.check_settings(changed)
+        log.info("Prefect at %s", address)
+        return processes.run(command)
 
 
 def stale(targets: list[str]) -> list[str]:

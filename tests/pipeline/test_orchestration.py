@@ -184,9 +184,35 @@ def test_a_slot_that_a_killed_process_held_is_free_at_the_next_start(prefect_hom
 def test_a_server_that_does_not_come_up_is_told(prefect_home, project, monkeypatch):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     monkeypatch.setenv("PREFECT_API_DATABASE_CONNECTION_URL", "sqlite+aiosqlite:////dev/null/none.db")
-    told = r"the Prefect server ended with status \d+; its words are in .*server\.log"
+    told = r"the Prefect server ended before it answered; its words are in .*server\.log"
     with pytest.raises(ServerError, match=told), orchestration.server():
         pass
+
+
+CONNECTS = """
+from pipeline import machine
+machine.prepare()
+from pipeline.orchestration import connected
+with connected():
+    print("connected to", machine.prefect_address())
+"""
+
+
+def test_flows_of_children_wait_for_a_server_that_is_not_awaited(prefect_home, project, monkeypatch):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with orchestration.server(is_awaited=False) as address:
+        assert not orchestration._answers(address)
+        done = subprocess.run([sys.executable, "-c", CONNECTS], check=False, capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (0, f"connected to {address}\n")
+
+
+def test_flows_of_children_are_told_that_a_server_does_not_come_up(prefect_home, project, monkeypatch):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setenv("PREFECT_API_DATABASE_CONNECTION_URL", "sqlite+aiosqlite:////dev/null/none.db")
+    with orchestration.server(is_awaited=False):
+        done = subprocess.run([sys.executable, "-c", CONNECTS], check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "ServerError: the Prefect server ended before it answered; its words are in" in done.stderr
 
 
 def test_a_note_of_a_server_that_was_killed_is_not_believed(project):

@@ -60,7 +60,7 @@ def test_stopped_while_a_stage_runs_it_ends_in_order_and_leaves_no_server(
     repro = start("repro")
     until((graph / "ready").exists)
     address = (graph / "address").read_text(encoding="utf-8")
-    assert answers(address)
+    until(lambda: answers(address))
     status, last_words = repro.stop(signal.SIGINT)
     assert status == 130
     assert last_words.splitlines()[-1] == "stopped"
