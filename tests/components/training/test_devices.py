@@ -73,7 +73,7 @@ def faults():
 
 before = faults()
 keep_freed_memory()
-print(before, faults())
+print(before, min(faults() for _ in range(5)))  # what lies around a piece may keep the first from fitting again
 """
 
 
