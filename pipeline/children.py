@@ -22,7 +22,7 @@ import torch
 import torch.distributed as dist
 
 from components.training import distributed
-from pipeline import machine, messages
+from pipeline import machine, messages, pool
 from pipeline.messages import Told
 
 R = TypeVar("R")
@@ -90,21 +90,13 @@ def _work(body: Callable[[], object], count: int, threads: int, port: int, rank:
     """Be one of the processes."""
     os.setpgid(0, 0)  # Ctrl-C in a terminal comes from the launcher alone, else it would come twice
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_the_launcher, daemon=True).start()
+    threading.Thread(target=pool.end_with_the_parent, daemon=True).start()
 
     def grouped() -> object:
         with distributed.group(rank, count, port, torch.device(machine.device())):
             return body()
 
     messages.work(grouped, threads, rank, pipe.send_bytes)
-
-
-def _end_with_the_launcher() -> None:
-    """Wait for the end of the launcher, however it comes, and end at once: the next one is to have the work alone."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _listen(children: Sequence[_Child], told: Told) -> None:

@@ -7,9 +7,7 @@ Ids 0..255 are the bytes in GPT-2's order, 256.. the merges, and the last id is 
 import hashlib
 import json
 import re
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Self
@@ -30,9 +28,6 @@ END_OF_TEXT = "<|endoftext|>"
 # Source: openai/gpt-2, src/encoder.py, and tiktoken_ext/openai_public.py (r50k_pat_str).
 SPLIT_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"""
 """Where text is cut into words before merging; no merge crosses a cut."""
-
-_BATCH_CHARACTERS = 2**18  # that a thread encodes at once
-_AHEAD = 2  # batches for each thread that are encoded, or wait for it, before the oldest is asked for
 
 _PUBLISHED = "https://openaipublic.blob.core.windows.net/gpt-2/encodings/main/"
 _PUBLISHED_SHA256 = {
@@ -176,23 +171,12 @@ class Tokenizer:
         parts = [self.encoding.encode_ordinary(part) for part in _parts(text)]
         return parts[0] if len(parts) == 1 else [id_ for part in parts for id_ in part]
 
-    def encode_each(self, texts: Iterable[str], threads: int) -> Iterator[Ids]:
-        """Yield the ids of each text as `encode` has them, uint32 (token,), in order.
-
-        The number of threads changes the time alone. Few texts are read ahead: memory does not grow with their number.
+    def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
+        """Return the ids of each text as `encode` has them, uint32 (token,).
 
         Raises ValueError for a lone surrogate.
         """
-        with ThreadPoolExecutor(threads) as executor:
-            waiting: deque[Future[list[Ids]]] = deque()
-            for batch in _batches(texts):
-                waiting.append(executor.submit(self._encode_batch, batch))
-                if len(waiting) > _AHEAD * threads:
-                    yield from waiting.popleft().result()
-            for each in waiting:
-                yield from each.result()
 
-    def _encode_batch(self, texts: Sequence[str]) -> list[Ids]:
         def encode(text: str) -> Ids:
             return self.encoding.encode_to_numpy(text, disallowed_special=())
 
@@ -238,20 +222,6 @@ def _parts(text: str) -> list[str]:
     """Return the parts of a text that can be encoded apart: one, unless whitespace is too long for tiktoken."""
     cuts = [0, *(run.end() for run in _LONG_RUN.finditer(_unicode(text))), len(text)]
     return [text[begin:end] for begin, end in pairwise(cuts)]
-
-
-def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Yield the texts in batches that are worth a thread's while; a long text is one by itself."""
-    batch: list[str] = []
-    size = 0
-    for text in texts:
-        batch.append(text)
-        size += len(text)
-        if size >= _BATCH_CHARACTERS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _unicode(text: str) -> str:

@@ -19,9 +19,15 @@ from components.tokenizer.table import Row
 from pipeline import checks, paths, tracking
 from pipeline.heartbeat import progress
 from pipeline.orchestration import io, stage
+from pipeline.pool import in_order
 from pipeline.work import work
 
 log = logging.getLogger(__name__)
+
+BATCH_CHARACTERS = 2**18
+"""Characters that a process encodes at once."""
+ALONE = 64
+"""Batches, about a second's work, that are encoded before other processes are begun."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ def encode(settings: TokenizeSettings) -> dict[str, int]:
         progress("tokenize", reading.size_bytes(paths.RAW_CORPUS)) as on_read,
     ):
         found = documents.read(paths.RAW_CORPUS, settings.split, settings.reading, on_read)
-        write(_kept(found, counts, leave_out), tokenizer, folder / "tokens", threads=os.cpu_count() or 1)
+        write(_kept(found, counts, leave_out), tokenizer, folder / "tokens", processes=os.cpu_count() or 1)
         done = folder / "done"  # a kill while it is copied to another disk shall leave nothing to go on from
         paths.remove(done)
         (folder / "tokens").rename(done)
@@ -93,10 +99,11 @@ def encode(settings: TokenizeSettings) -> dict[str, int]:
     return counts
 
 
-def write(found: Iterable[Document], tokenizer: Tokenizer, folder: Path, threads: int) -> None:
-    """Write a row for each document that the folder has none for yet; threads change the time alone."""
-    left, texts = tee(islice(found, table.count(folder), None))
-    ids = tokenizer.encode_each((each.text for each in texts), threads)
+def write(found: Iterable[Document], tokenizer: Tokenizer, folder: Path, processes: int) -> None:
+    """Write a row for each document that the folder has none for yet; processes change the time alone."""
+    left, others = tee(batches(islice(found, table.count(folder), None)))
+    texts = ([each.text for each in batch] for batch in others)
+    ids = in_order(tokenizer.encode_batch, texts, processes, alone=ALONE)
     rows = (
         Row(
             document=each.index,
@@ -107,9 +114,24 @@ def write(found: Iterable[Document], tokenizer: Tokenizer, folder: Path, threads
             size_bytes=len(each.text.encode()),
             ids=its,
         )
-        for each, its in zip(left, ids, strict=True)
+        for batch, encoded in zip(left, ids, strict=True)
+        for each, its in zip(batch, encoded, strict=True)
     )
     table.write(rows, folder, tokenizer.vocab_size)
+
+
+def batches(found: Iterable[Document]) -> Iterator[list[Document]]:
+    """Yield the documents in batches that are worth a process's while; a long one is the last of its batch."""
+    batch: list[Document] = []
+    size = 0
+    for each in found:
+        batch.append(each)
+        size += len(each.text)
+        if size >= BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 @io

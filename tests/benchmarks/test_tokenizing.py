@@ -48,13 +48,13 @@ def turns(**seconds):
 
 
 def test_the_median_turn_is_held_against_the_targets():
-    good = turns(tiktoken_alone=[9, 10, 30], ours=[11, 9, 10]) | {"ours, one thread": [Turn(19, 10, 500.0)]}
+    good = turns(tiktoken_alone=[9, 10, 30], ours=[11, 9, 10]) | {"ours, one process": [Turn(19, 10, 500.0)]}
     assert tokenizing.missed(good, 10**8) == []
     assert "| ours | 10.00 | 9.0..11.0 | 1.00 | 500 |" in tokenizing.report(good, 10**8)
-    slow = good | turns(ours=[11.5]) | {"ours, one thread": [Turn(20, 10, 500.0)]}
+    slow = good | turns(ours=[11.5]) | {"ours, one process": [Turn(20, 10, 500.0)]}
     assert [words.partition(";")[2] for words in tokenizing.missed(slow, 10**8)] == [
         " expected 0.9 of tiktoken alone",
-        " expected 1.8 times one thread",
+        " expected 1.8 times one process",
     ]
     (large,) = tokenizing.missed({"ours": [Turn(1, 10, 1200.0)]}, 10**8)
     assert large == "ours holds 1,200 MiB; expected at most 1,000"

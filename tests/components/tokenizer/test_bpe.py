@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,6 @@ import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.tokenizer import bpe
 from components.tokenizer.bpe import END_OF_TEXT, Tokenizer
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -228,29 +228,21 @@ def test_end_of_text_inside_a_text_stays_text(small):
     assert small.end_of_text not in Tokenizer.trained(["<|endoftext|>"] * 9 + SMALL, 275).encode("<|endoftext|>")
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize("batch", [1, 9, 10**6])
-def test_each_text_is_encoded_for_itself_and_in_order_with_any_number_of_threads(small, monkeypatch, threads, batch):
-    monkeypatch.setattr(bpe, "_BATCH_CHARACTERS", batch)
-    texts = ["lowest", "", "the newest \u20ac", "wide", " " * 150_000 + "wide", "a<|endoftext|>b"] * 5
-    found = list(small.encode_each(iter(texts), threads))
+def test_each_text_of_a_batch_is_encoded_for_itself(small):
+    texts = ["lowest", "", "the newest \u20ac", "wide", " " * 150_000 + "wide", "a<|endoftext|>b"]
+    found = small.encode_batch(texts)
     assert [ids.tolist() for ids in found] == [small.encode(text) for text in texts]
     assert {ids.dtype for ids in found} == {np.dtype(np.uint32)}
 
 
-def test_few_texts_are_read_ahead(small, monkeypatch):
-    monkeypatch.setattr(bpe, "_BATCH_CHARACTERS", 1)
-    asked = []
-    encoded = small.encode_each((asked.append(n) or "wide" for n in range(1000)), threads=2)
-    next(encoded)
-    assert len(asked) < 10
-    assert len(list(encoded)) == 999
+def test_a_tokenizer_sent_to_another_process_encodes_as_here(small):
+    assert pickle.loads(pickle.dumps(small)).encode("the newest \u20ac") == small.encode("the newest \u20ac")
 
 
 def test_a_lone_surrogate_is_refused(small):
     for refuse in (
         small.encode,
-        lambda text: list(small.encode_each([text], 1)),
+        lambda text: small.encode_batch([text]),
         lambda text: Tokenizer.trained([text], 257),
     ):
         with pytest.raises(ValueError, match=r"character 2 of the text is a lone surrogate \(U\+D800\)"):

@@ -7,9 +7,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from components.corpus.documents import Document
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from pipeline import checks, paths, settings
+from pipeline.stages import tokenize as stage
 from pipeline.stages.tokenize import TokenizeSettings
 
 ROOT = Path(__file__).parents[3]
@@ -96,27 +98,39 @@ def test_a_run_that_was_killed_goes_on_after_its_last_full_file(run, monkeypatch
     run("tokenize", changes)
     whole = {file.name: file.read_bytes() for file in paths.TOKENS.iterdir()}
     assert len(whole) == 4  # 20 documents of some 180 bytes
-    encode_each, encoded = Tokenizer.encode_each, []
+    encode_batch, encoded = Tokenizer.encode_batch, []
 
-    def failing(self, texts, threads):
-        for n, ids in enumerate(encode_each(self, texts, threads)):
-            if n == 12:
-                raise RuntimeError("killed")
-            yield ids
+    def failing(self, texts):
+        if len(encoded) == 12:
+            raise RuntimeError("killed")
+        return counted(self, texts)
 
-    def counted(self, texts, threads):
-        for ids in encode_each(self, texts, threads):
-            encoded.append(ids)
-            yield ids
+    def counted(self, texts):
+        encoded.extend(texts)
+        return encode_batch(self, texts)
 
-    monkeypatch.setattr(Tokenizer, "encode_each", failing)
+    monkeypatch.setattr(stage, "BATCH_CHARACTERS", 1)  # so that each document is a batch
+    monkeypatch.setattr(Tokenizer, "encode_batch", failing)
     with pytest.raises(RuntimeError, match="killed"):
         run("tokenize", changes)
-    monkeypatch.setattr(Tokenizer, "encode_each", counted)
+    encoded.clear()
+    monkeypatch.setattr(Tokenizer, "encode_batch", counted)
     run("tokenize", changes)
     assert {file.name: file.read_bytes() for file in paths.TOKENS.iterdir()} == whole
     assert 8 <= len(encoded) < 20
     assert not list(paths.WORK.glob("*/tokens"))
+
+
+def test_the_table_is_the_same_with_any_number_of_processes(tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "ALONE", 2)
+    monkeypatch.setattr(stage, "BATCH_CHARACTERS", 100)
+    found = [Document("tale", n, f"Once upon a time {n}. " * n, "train", f"tale.txt line {n}") for n in range(50)]
+    tokenizer = Tokenizer.trained(["Once upon a time"] * 9, 260)
+    for processes in (1, 2, 3):
+        stage.write(iter(found), tokenizer, tmp_path / str(processes), processes)
+    first, second, third = ((tmp_path / name / "00000.parquet").read_bytes() for name in "123")
+    assert first == second == third
+    assert [tokenizer.decode(row.ids) for row in table.read(tmp_path / "1")] == [each.text for each in found]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,71 @@
+"""A function called by several processes of this machine at once, its results in order; they end with this one."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import chain, islice
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_AHEAD = 2  # items for each process that are at work, or wait for it, before the oldest result is asked for
+_function: Callable[[Any], Any]  # of a process of the pool, given to it once: it may be large
+
+
+def in_order(function: Callable[[T], R], items: Iterable[T], processes: int, *, alone: int = 0) -> Iterator[R]:
+    """Yield the function's result for each item, in order; the number of processes changes the time alone.
+
+    Few items are read ahead. The first `alone` are done here, and so are all where there is one process: others take a
+    second to begin. Function, items and results are pickled, between processes of this program only.
+
+    Raises what the function raises; ChildProcessError where a process is killed.
+    """
+    items = iter(items)
+    yield from map(function, items if processes == 1 else islice(items, alone))
+    for first in islice(items, 1):
+        yield from _shared(function, chain([first], items), processes)
+
+
+def _shared(function: Callable[[T], R], items: Iterable[T], processes: int) -> Iterator[R]:
+    context = multiprocessing.get_context("spawn")  # a fork would copy locks and threads in whatever state they are
+    executor = ProcessPoolExecutor(processes, context, initializer=begin, initargs=(function,))
+    waiting: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            waiting.append(executor.submit(_call, item))
+            if len(waiting) > _AHEAD * processes:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise ChildProcessError(
+            "a process was killed, by the system if memory ran out; start again to go on from what is done"
+        ) from error
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def begin(function: Callable[[Any], Any]) -> None:
+    """Be a process of a pool: hold its function, leave Ctrl-C to the process that started it, and end with that."""
+    global _function
+    _function = function
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=end_with_the_parent, daemon=True).start()
+
+
+def end_with_the_parent() -> None:
+    """Wait for the end of the process that started this one, however it comes, and end at once."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _call(item: Any) -> Any:
+    return _function(item)

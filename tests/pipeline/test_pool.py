@@ -1,0 +1,75 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from operator import mul, truediv
+
+import psutil
+import pytest
+
+from pipeline.pool import in_order
+
+WAITING = """
+import time
+from pipeline.pool import in_order
+
+if __name__ == "__main__":
+    print(*in_order(time.sleep, [0, 0, 600, 600, 600], 2), flush=True)
+"""
+
+
+def begun():
+    """Return the processes of pools that are there; what multiprocessing has for its semaphores stays for good."""
+    return [each for each in psutil.Process().children() if "spawn_main" in " ".join(each.cmdline())]
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+@pytest.mark.parametrize("alone", [0, 3, 99])
+def test_the_results_are_in_order_with_any_number_of_processes(processes, alone):
+    assert list(in_order(partial(mul, 3), range(20), processes, alone=alone)) == list(range(0, 60, 3))
+
+
+def test_the_first_are_done_here_and_all_others_elsewhere():
+    done_by = list(in_order(eval, ["__import__('os').getpid()"] * 12, 2, alone=2))
+    assert done_by[:2] == [os.getpid()] * 2
+    assert os.getpid() not in done_by[2:]
+
+
+def test_no_process_is_begun_for_what_is_done_here():
+    results = in_order(abs, range(3), 2, alone=3)
+    assert list(results) == [0, 1, 2]
+    assert begun() == []
+
+
+def test_few_items_are_read_ahead():
+    asked = []
+    results = in_order(abs, (asked.append(n) or n for n in range(100)), 2)
+    assert next(results) == 0
+    assert len(asked) < 10
+    assert sum(results) == 4950
+
+
+def test_what_the_function_raises_is_raised_and_nothing_stays_behind():
+    with pytest.raises(ZeroDivisionError):
+        list(in_order(partial(truediv, 1), [1, 2, 0, 3], 2))
+    assert begun() == []
+
+
+def test_a_process_that_is_killed_is_one_line():
+    with pytest.raises(ChildProcessError, match=r"a process was killed, .*; start again to go on from what is done"):
+        list(in_order(signal.raise_signal, [signal.SIGKILL] * 3, 2))
+
+
+def test_the_processes_end_with_one_that_is_killed(tmp_path):
+    (tmp_path / "waiting.py").write_text(WAITING)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, tmp_path / "waiting.py"], env=environment) as process:
+        parent, children = psutil.Process(process.pid), []
+        deadline = time.monotonic() + 60
+        while len(children) < 3 and time.monotonic() < deadline:  # two at work, and one that looks after semaphores
+            children = parent.children()
+        assert len(children) == 3
+        process.kill()
+        assert psutil.wait_procs(children, timeout=30)[1] == []
