@@ -1,6 +1,7 @@
 """Lay the ids of each split end to end in memory-mapped shards, over which windows are views."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -32,10 +33,11 @@ def write(settings: ShardSettings) -> None:
 
 
 def lay(tokens: Path, folder: Path, settings: ShardSettings, *, end_of_text: int, vocab_size: int) -> None:
-    """Lay a table's ids in shards, and write their index."""
+    """Lay a table's ids in shards, a thread for each split, and write their index."""
     sizes = table.sizes(tokens)["size_bytes"]
-    written = [
-        shards.write(
+
+    def write_split(split: str) -> shards.Split:
+        return shards.write(
             table.ids(tokens, split),
             folder,
             split,
@@ -44,8 +46,9 @@ def lay(tokens: Path, folder: Path, settings: ShardSettings, *, end_of_text: int
             shard_size=settings.shard_size,
             size_bytes=int(sizes.get(split, 0)),
         )
-        for split in SPLITS
-    ]
+
+    with ThreadPoolExecutor(len(SPLITS)) as threads:
+        written = list(threads.map(write_split, SPLITS))
     shards.write_index(
         folder, written, context_length=settings.context_length, stride=settings.stride, vocab_size=vocab_size
     )
