@@ -35,12 +35,20 @@ class TokenizeSettings:
     vocabulary: Literal["trained", "gpt2"]
     """Merges trained on the training split, or GPT-2's own from two published files (else tiktoken's copy)."""
     vocab_size: int
-    """Different tokens with the end of text; 257 is bytes without merges; GPT-2's own has 50257."""
+    """Different tokens with the special ones and the end of text; 257 is bytes alone; GPT-2's own has 50257."""
+    special_tokens: tuple[str, ...]
+    """Tokens of a trained vocabulary that no text encodes to, such as `<|user|>`, beside the end of text."""
 
     def __post_init__(self) -> None:
-        """Refuse a size that the vocabulary cannot have."""
-        if self.vocab_size < 257:
-            raise ValueError(f"vocab_size is {self.vocab_size}; expected at least 257: each byte and the end of text")
+        """Refuse special tokens and a size that the vocabulary cannot have."""
+        least = Tokenizer([], self.special_tokens).vocab_size
+        if self.vocab_size < least:
+            named = "".join(f"{token}, " for token in self.special_tokens)
+            raise ValueError(
+                f"vocab_size is {self.vocab_size}; expected at least {least}: each byte, {named}and the end of text"
+            )
+        if self.vocabulary == "gpt2" and self.special_tokens:
+            raise ValueError(f"special_tokens has {self.special_tokens[0]!r}; GPT-2's own vocabulary takes none")
         if self.vocabulary == "gpt2" and self.vocab_size != 50257:
             raise ValueError(f"vocab_size is {self.vocab_size}; GPT-2's own vocabulary has 50257")
 
@@ -64,7 +72,7 @@ def make_tokenizer(settings: TokenizeSettings) -> None:
         with progress("tokenize: learning the vocabulary", reading.size_bytes(paths.RAW_CORPUS)) as on_read:
             found = documents.read(paths.RAW_CORPUS, settings.split, settings.reading, on_read)
             texts = (each.text for each in found if isinstance(each, Document) and each.split == "train")
-            tokenizer = Tokenizer.trained(texts, settings.vocab_size)
+            tokenizer = Tokenizer.trained(texts, settings.vocab_size, settings.special_tokens)
     with paths.whole(paths.TOKENIZER) as folder:
         tokenizer.save(folder)
 
