@@ -59,15 +59,14 @@ def tokenize(tokenize: TokenizeSettings) -> None:
     make_tokenizer(tokenize)
     counts = encode(tokenize)
     check()
-    record(counts)
+    record(tokenize, counts)
 
 
 @io
 def make_tokenizer(settings: TokenizeSettings) -> None:
     """Train the tokenizer on the training split, or open GPT-2's, and save it."""
     if settings.vocabulary == "gpt2":
-        is_here = (paths.RAW_TOKENIZER / "vocab.bpe").exists()
-        tokenizer = Tokenizer.gpt2(paths.RAW_TOKENIZER if is_here else None)
+        tokenizer = Tokenizer.gpt2(paths.RAW_TOKENIZER if _has_gpt2() else None)
     else:
         with progress("tokenize: learning the vocabulary", reading.size_bytes(paths.RAW_CORPUS)) as on_read:
             found = documents.read(paths.RAW_CORPUS, settings.split, settings.reading, on_read)
@@ -128,17 +127,39 @@ def check() -> None:
 
 
 @io
-def record(counts: dict[str, int]) -> None:
-    """Record sizes, what was left out, and how well the vocabulary fits text that it was not trained on."""
+def record(settings: TokenizeSettings, counts: dict[str, int]) -> None:
+    """Record sizes, what was left out, and how well the vocabulary fits text that it was not trained on.
+
+    And how well GPT-2's own fits the same text, where its files are among the build's sources: never from another copy,
+    for numbers shall not depend on the machine.
+    """
     sizes = table.sizes(paths.TOKENS)
     numbers: dict[str, float | int] = {}
     for name in ("train", "validation"):
         for column, unit in (("documents", "documents"), ("count", "tokens"), ("size_bytes", "bytes")):
             numbers[f"{name}_{unit}"] = int(sizes[column][name])
-    numbers["validation_bytes_per_token"] = numbers["validation_bytes"] / numbers["validation_tokens"]
-    numbers["validation_tokens_per_word"] = numbers["validation_tokens"] / counts["validation_words"]
+    numbers["vocab_size"] = settings.vocab_size
+    tokens = {"": numbers["validation_tokens"]}
+    if settings.vocabulary == "gpt2":
+        tokens["gpt2_"] = tokens[""]
+    elif _has_gpt2():
+        tokens["gpt2_"] = _gpt2_validation_tokens()
+    for whose, count in tokens.items():
+        numbers[f"{whose}validation_bytes_per_token"] = numbers["validation_bytes"] / count
+        numbers[f"{whose}validation_tokens_per_word"] = count / counts["validation_words"]
     numbers |= {name: counts[name] for name in ("duplicates", "refused")}
     tracking.record("tokenize", numbers)
+
+
+def _has_gpt2() -> bool:
+    return (paths.RAW_TOKENIZER / "vocab.bpe").exists()
+
+
+def _gpt2_validation_tokens() -> int:
+    """Return how many tokens GPT-2's own vocabulary makes of the validation text."""
+    tokenizer, gpt2 = Tokenizer.load(paths.TOKENIZER), Tokenizer.gpt2(paths.RAW_TOKENIZER)
+    texts = (tokenizer.decode(row.ids.tolist()) for row in table.read(paths.TOKENS, "validation"))
+    return sum(map(len, gpt2.encode_each(texts, threads=os.cpu_count() or 1)))
 
 
 def _kept(

@@ -81,6 +81,24 @@ def test_special_tokens_are_in_the_vocabulary_and_no_text_has_them(run):
     assert "".join(tokenizer.decode(row.ids) for row in rows) == "<|user|>Once upon a time.<|endoftext|>" * 40
 
 
+@pytest.mark.skipif(not REAL.exists(), reason="../shared/data is not here")
+def test_gpt2s_vocabulary_is_compared_where_its_files_are_among_the_sources(run):
+    changes = {"split": {"by": "position", "validation_share": 0.1}, "vocab_size": 300}
+    verdict = (REAL / "book/the-verdict.txt").read_bytes()
+    corpus(verdict=verdict)
+    run("tokenize", changes)
+    numbers = json.loads(paths.metrics("tokenize").read_text())
+    assert [name for name in numbers if name.startswith("gpt2_")] == []
+    for name in ("encoder.json", "vocab.bpe"):
+        shutil.copy(REAL / "gpt2_bpe" / name, paths.RAW_TOKENIZER)
+    run("tokenize", changes)
+    beside = json.loads(paths.metrics("tokenize").read_text())
+    assert beside == numbers | {  # tiktoken 0.14.0 and wc on the last tenth
+        "gpt2_validation_bytes_per_token": 2048 / 534,
+        "gpt2_validation_tokens_per_word": 534 / 385,
+    }
+
+
 def test_bytes_without_merges_are_a_vocabulary(run):
     corpus(tale=b"abab " * 40)
     run("tokenize", {"split": {"by": "position"}, "vocab_size": 257})
