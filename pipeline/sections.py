@@ -29,6 +29,7 @@ from pipeline.comparing import estimate, percent, readable, scale, spoken
 from pipeline.findings import TUNED, Findings, numbers
 
 HEADLINE_JUDGES = 3  # with loss and accuracy five figures, as many as read well
+GPT2_TOKENS = 50_257  # in its vocabulary, as published
 MACHINE = ("system", "device", "threads", "cpu_capability", "processor")  # as the training stages record it
 TRAINED = ("pretrain", "finetune_classifier", "finetune_instructions")
 
@@ -148,7 +149,7 @@ def corpus() -> Section:
         ),
         "Without duplicates, none on two sides.",
     )
-    return Section("The corpus and its tokens", (listed, hashes, splits, tasks))
+    return Section("The corpus and its tokens", (listed, hashes, splits, _vocabulary(tokens), tasks))
 
 
 def base() -> Section:
@@ -239,6 +240,31 @@ def origin() -> Section:
                 "The machine of each training", columns, machines, "On an equal machine the weights are these again."
             ),
         ),
+    )
+
+
+def _vocabulary(tokens: Mapping[str, Any]) -> Block:
+    """Return how well the vocabulary fits, beside GPT-2's own on the same text."""
+    if "gpt2_validation_tokens_per_word" not in tokens:
+        return Text(
+            "GPT-2's vocabulary was not at hand: with its two files among download.sources, role tokenizer, as "
+            "presets/book.yaml names them, it is compared here with this build's."
+        )
+    fits = ("validation_bytes_per_token", "validation_tokens_per_word")
+    return Table(
+        "The vocabulary beside GPT-2's, on validation text",
+        (
+            Column("vocabulary"),
+            Column("size", "tokens"),
+            Column("bytes per token", "", 2),
+            Column("tokens per word", "", 2),
+        ),
+        (
+            ("this build's", tokens["vocab_size"], *(tokens[name] for name in fits)),
+            ("GPT-2's", GPT2_TOKENS, *(tokens[f"gpt2_{name}"] for name in fits)),
+        ),
+        "More bytes per token (compression) and fewer tokens per word (fertility) let a context hold more text. Models "
+        "of different vocabularies compare in bits per byte.",
     )
 
 

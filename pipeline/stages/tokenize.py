@@ -3,10 +3,10 @@
 import logging
 import os
 import shutil
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice, tee
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +14,7 @@ from components.corpus import documents, reading
 from components.corpus.documents import Document, Duplicate, SplitSettings
 from components.corpus.reading import ReadingSettings, Refused
 from components.tokenizer import table
-from components.tokenizer.bpe import Tokenizer
+from components.tokenizer.bpe import Ids, Tokenizer
 from components.tokenizer.table import Row
 from pipeline import checks, paths, tracking
 from pipeline.heartbeat import progress
@@ -41,12 +41,20 @@ class TokenizeSettings:
     vocabulary: Literal["trained", "gpt2"]
     """Merges trained on the training split, or GPT-2's own from two published files (else tiktoken's copy)."""
     vocab_size: int
-    """Different tokens with the end of text; 257 is bytes without merges; GPT-2's own has 50257."""
+    """Different tokens with the special ones and the end of text; 257 is bytes alone; GPT-2's own has 50257."""
+    special_tokens: tuple[str, ...]
+    """Tokens of a trained vocabulary that no text encodes to, such as `<|user|>`, beside the end of text."""
 
     def __post_init__(self) -> None:
-        """Refuse a size that the vocabulary cannot have."""
-        if self.vocab_size < 257:
-            raise ValueError(f"vocab_size is {self.vocab_size}; expected at least 257: each byte and the end of text")
+        """Refuse special tokens and a size that the vocabulary cannot have."""
+        least = Tokenizer([], self.special_tokens).vocab_size
+        if self.vocab_size < least:
+            named = "".join(f"{token}, " for token in self.special_tokens)
+            raise ValueError(
+                f"vocab_size is {self.vocab_size}; expected at least {least}: each byte, {named}and the end of text"
+            )
+        if self.vocabulary == "gpt2" and self.special_tokens:
+            raise ValueError(f"special_tokens has {self.special_tokens[0]!r}; GPT-2's own vocabulary takes none")
         if self.vocabulary == "gpt2" and self.vocab_size != 50257:
             raise ValueError(f"vocab_size is {self.vocab_size}; GPT-2's own vocabulary has 50257")
 
@@ -57,20 +65,19 @@ def tokenize(tokenize: TokenizeSettings) -> None:
     make_tokenizer(tokenize)
     counts = encode(tokenize)
     check()
-    record(counts)
+    record(tokenize, counts)
 
 
 @io
 def make_tokenizer(settings: TokenizeSettings) -> None:
     """Train the tokenizer on the training split, or open GPT-2's, and save it."""
     if settings.vocabulary == "gpt2":
-        is_here = (paths.RAW_TOKENIZER / "vocab.bpe").exists()
-        tokenizer = Tokenizer.gpt2(paths.RAW_TOKENIZER if is_here else None)
+        tokenizer = Tokenizer.gpt2(paths.RAW_TOKENIZER if _has_gpt2() else None)
     else:
         with progress("tokenize: learning the vocabulary", reading.size_bytes(paths.RAW_CORPUS)) as on_read:
             found = documents.read(paths.RAW_CORPUS, settings.split, settings.reading, on_read)
             texts = (each.text for each in found if isinstance(each, Document) and each.split == "train")
-            tokenizer = Tokenizer.trained(texts, settings.vocab_size)
+            tokenizer = Tokenizer.trained(texts, settings.vocab_size, settings.special_tokens)
     with paths.whole(paths.TOKENIZER) as folder:
         tokenizer.save(folder)
 
@@ -101,32 +108,31 @@ def encode(settings: TokenizeSettings) -> dict[str, int]:
 
 def write(found: Iterable[Document], tokenizer: Tokenizer, folder: Path, processes: int) -> None:
     """Write a row for each document that the folder has none for yet; processes change the time alone."""
-    left, others = tee(batches(islice(found, table.count(folder), None)))
-    texts = ([each.text for each in batch] for batch in others)
-    ids = in_order(tokenizer.encode_batch, texts, processes, alone=ALONE)
-    rows = (
-        Row(
-            document=each.index,
-            source=each.source,
-            split=each.split,
-            place=each.place,
-            begin=each.begin,
-            size_bytes=len(each.text.encode()),
-            ids=its,
-        )
-        for batch, encoded in zip(left, ids, strict=True)
-        for each, its in zip(batch, encoded, strict=True)
-    )
-    table.write(rows, folder, tokenizer.vocab_size)
+    done = table.count(folder)
+    read: deque[tuple[int, str, str, str, int, int]] = deque()  # what a row has beside ids, of texts not yet encoded
+
+    def texts() -> Iterator[str]:
+        for each in islice(found, done, None):
+            read.append((each.index, each.source, each.split, each.place, each.begin, len(each.text.encode())))
+            yield each.text
+
+    ids = encoded(texts(), tokenizer, processes)
+    table.write((Row(*read.popleft(), its) for its in ids), folder, tokenizer.vocab_size)
 
 
-def batches(found: Iterable[Document]) -> Iterator[list[Document]]:
-    """Yield the documents in batches that are worth a process's while; a long one is the last of its batch."""
-    batch: list[Document] = []
+def encoded(texts: Iterable[str], tokenizer: Tokenizer, processes: int) -> Iterator[Ids]:
+    """Yield the ids of each text, in order."""
+    for batch in in_order(tokenizer.encode_batch, _batches(texts), processes, alone=ALONE):
+        yield from batch
+
+
+def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the texts in batches that are worth a process's while; a long one is the last of its batch."""
+    batch: list[str] = []
     size = 0
-    for each in found:
-        batch.append(each)
-        size += len(each.text)
+    for text in texts:
+        batch.append(text)
+        size += len(text)
         if size >= BATCH_CHARACTERS:
             yield batch
             batch, size = [], 0
@@ -142,17 +148,39 @@ def check() -> None:
 
 
 @io
-def record(counts: dict[str, int]) -> None:
-    """Record sizes, what was left out, and how well the vocabulary fits text that it was not trained on."""
+def record(settings: TokenizeSettings, counts: dict[str, int]) -> None:
+    """Record sizes, what was left out, and how well the vocabulary fits text that it was not trained on.
+
+    And how well GPT-2's own fits the same text, where its files are among the build's sources: never from another copy,
+    for numbers shall not depend on the machine.
+    """
     sizes = table.sizes(paths.TOKENS)
     numbers: dict[str, float | int] = {}
     for name in ("train", "validation"):
         for column, unit in (("documents", "documents"), ("count", "tokens"), ("size_bytes", "bytes")):
             numbers[f"{name}_{unit}"] = int(sizes[column][name])
-    numbers["validation_bytes_per_token"] = numbers["validation_bytes"] / numbers["validation_tokens"]
-    numbers["validation_tokens_per_word"] = numbers["validation_tokens"] / counts["validation_words"]
+    numbers["vocab_size"] = settings.vocab_size
+    tokens = {"": numbers["validation_tokens"]}
+    if settings.vocabulary == "gpt2":
+        tokens["gpt2_"] = tokens[""]
+    elif _has_gpt2():
+        tokens["gpt2_"] = _gpt2_validation_tokens()
+    for whose, count in tokens.items():
+        numbers[f"{whose}validation_bytes_per_token"] = numbers["validation_bytes"] / count
+        numbers[f"{whose}validation_tokens_per_word"] = count / counts["validation_words"]
     numbers |= {name: counts[name] for name in ("duplicates", "refused")}
     tracking.record("tokenize", numbers)
+
+
+def _has_gpt2() -> bool:
+    return (paths.RAW_TOKENIZER / "vocab.bpe").exists()
+
+
+def _gpt2_validation_tokens() -> int:
+    """Return how many tokens GPT-2's own vocabulary makes of the validation text."""
+    tokenizer, gpt2 = Tokenizer.load(paths.TOKENIZER), Tokenizer.gpt2(paths.RAW_TOKENIZER)
+    texts = (tokenizer.decode(row.ids.tolist()) for row in table.read(paths.TOKENS, "validation"))
+    return sum(map(len, encoded(texts, gpt2, processes=os.cpu_count() or 1)))
 
 
 def _kept(

@@ -38,6 +38,7 @@ METRICS = {
         "validation_bytes": 200,
         "validation_bytes_per_token": 2.5,
         "validation_tokens_per_word": 2.25,
+        "vocab_size": 300,
         "duplicates": 1,
         "refused": 3,
     },

@@ -68,6 +68,17 @@ def test_the_corpus_shows_sources_with_licence_and_hash_and_held_out_fertility(b
     assert tasks.rows == (("classification", 4, 1, 4), ("instructions", 4, 2, 4))
 
 
+def test_the_vocabulary_stands_beside_gpt2s_or_the_page_says_how_it_would(build):
+    (said,) = blocks(sections.corpus(), Text)
+    assert said.text.startswith("GPT-2's vocabulary was not at hand: with its two files among download.sources")
+    path = build / "data/metrics/tokenize.json"
+    gpt2 = {"gpt2_validation_bytes_per_token": 4.0, "gpt2_validation_tokens_per_word": 1.5}
+    path.write_text(json.dumps(json.loads(path.read_text()) | gpt2))
+    assert blocks(sections.corpus(), Text) == []
+    _, _, beside, _ = blocks(sections.corpus(), Table)
+    assert beside.rows == (("this build's", 300, 2.5, 2.25), ("GPT-2's", 50_257, 4.0, 1.5))
+
+
 def test_the_base_model_stands_beside_xz(build):
     section = sections.base()
     text, curves, scored, sample = section.blocks

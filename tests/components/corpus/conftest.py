@@ -1,4 +1,4 @@
-"""A real HTTP server on the loopback that misbehaves as it is told."""
+"""A real HTTP server on the loopback that misbehaves as it is told, and a folder that can be read."""
 
 import gzip
 import socket
@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -116,3 +117,10 @@ def refused() -> str:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """A folder in which one document is good, so that the corpus as a whole can be read."""
+    (tmp_path / "0.txt").write_text("good", encoding="utf-8")
+    return tmp_path

@@ -228,6 +228,65 @@ def test_end_of_text_inside_a_text_stays_text(small):
     assert small.end_of_text not in Tokenizer.trained(["<|endoftext|>"] * 9 + SMALL, 275).encode("<|endoftext|>")
 
 
+SPECIAL = ["<|user|>", "<|assistant|>"]
+
+
+@pytest.fixture(scope="module")
+def chatty():
+    return Tokenizer.trained(SMALL, 275, SPECIAL)
+
+
+def test_special_tokens_have_the_ids_between_the_merges_and_the_end_of_text(small, chatty):
+    assert chatty.special_ids == {"<|user|>": 272, "<|assistant|>": 273, "<|endoftext|>": 274}
+    assert (chatty.vocab_size, chatty.end_of_text) == (275, 274)
+    assert small.special_ids == {"<|endoftext|>": 274}
+    assert chatty.encode(SMALL[0]) == Tokenizer.trained(SMALL, 273).encode(SMALL[0])  # the first 16 merges
+
+
+def test_special_tokens_inside_a_text_stay_text_and_their_ids_decode_to_theirs(chatty):
+    text = "<|user|>low<|assistant|>lower<|endoftext|>"
+    ids = chatty.encode(text)
+    assert max(ids) < 272
+    assert chatty.decode(ids) == text
+    assert [each.tolist() for each in chatty.encode_batch([text])] == [ids]
+    assert chatty.decode([272, *chatty.encode("low"), 273]) == "<|user|>low<|assistant|>"
+    assert max(Tokenizer.trained([text] * 9 + SMALL, 275, SPECIAL).encode(text)) < 272
+
+
+def test_special_tokens_saved_and_loaded_are_the_same(chatty, small, tmp_path):
+    chatty.save(tmp_path)
+    assert json.loads((tmp_path / "special_tokens.json").read_bytes()) == SPECIAL
+    ids = json.loads((tmp_path / "encoder.json").read_bytes())
+    assert list(ids.items())[-3:] == [("<|user|>", 272), ("<|assistant|>", 273), ("<|endoftext|>", 274)]
+    assert Tokenizer.load(tmp_path).special_ids == chatty.special_ids
+    small.save(tmp_path)
+    assert Tokenizer.load(tmp_path).special_ids == {"<|endoftext|>": 274}
+
+
+@pytest.mark.parametrize(
+    ("special", "shown"),
+    [
+        ([""], "''"),
+        (["<a>", "<b>", "<a>"], "'<a>'"),
+        (["<|endoftext|>"], "'<|endoftext|>'"),
+        (["!"], "'!'"),
+        (["\n"], r"'\\n'"),  # the text of a byte
+        (["\u010a"], "'\u010a'"),  # and its name in the files
+        (["low"], "'low'"),
+        ([" low"], "' low'"),
+    ],
+)
+def test_a_special_token_that_is_no_new_token_is_refused(special, shown):
+    with pytest.raises(ValueError, match=rf"special_tokens has {shown}; expected a text that is no token yet"):
+        Tokenizer([("l", "o"), ("lo", "w"), ("\u0120", "low")], special)
+
+
+def test_a_vocabulary_without_room_for_its_special_tokens_is_refused():
+    assert Tokenizer.trained(SMALL, 259, SPECIAL).vocab_size == 259
+    with pytest.raises(ValueError, match=r"vocab_size is 258; expected 259 or more \(256 bytes, <\|user\|>, <\|assist"):
+        Tokenizer.trained(SMALL, 258, SPECIAL)
+
+
 def test_each_text_of_a_batch_is_encoded_for_itself(small):
     texts = ["lowest", "", "the newest \u20ac", "wide", " " * 150_000 + "wide", "a<|endoftext|>b"]
     found = small.encode_batch(texts)
@@ -282,6 +341,11 @@ def test_bytes_that_are_no_text_decode_to_the_replacement_character(small):
         ("vocab.bpe", b"#version: 0.2\n", "encoder.json does not fit vocab.bpe"),
         ("encoder.json", b'{"!": 0', "encoder.json is not JSON"),
         ("encoder.json", b"[]", "encoder.json does not fit vocab.bpe"),
+        ("special_tokens.json", b"[", "special_tokens.json is not JSON"),
+        ("special_tokens.json", b'"<a>"', "special_tokens.json is no list of strings"),
+        ("special_tokens.json", b"[1]", "special_tokens.json is no list of strings"),
+        ("special_tokens.json", b'["l"]', "special_tokens has 'l'"),
+        ("special_tokens.json", b'["<a>"]', "encoder.json does not fit vocab.bpe"),
     ],
 )
 def test_broken_files_are_refused(small, tmp_path, name, content, message):

@@ -1,6 +1,7 @@
 """From the raw corpus to a tokenizer and a table of ids."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -69,6 +70,35 @@ def test_what_cannot_be_read_is_in_quarantine_counted_and_told(run, caplog):
     assert told[0].startswith("rows.jsonl line 2: not read: not JSON")
     assert told[0].endswith("; all such are listed in data/quarantine/documents.parquet")
     assert told[1:] == ["wide.txt: not UTF-8, read as utf_16"]
+
+
+def test_special_tokens_are_in_the_vocabulary_and_no_text_has_them(run):
+    corpus(tale=b"<|user|>Once upon a time.<|endoftext|>" * 40)
+    special = ["<|user|>", "<|assistant|>"]
+    run("tokenize", {"split": {"by": "position"}, "vocab_size": 270, "special_tokens": special})
+    tokenizer = Tokenizer.load(paths.TOKENIZER)
+    assert tokenizer.special_ids == {"<|user|>": 267, "<|assistant|>": 268, "<|endoftext|>": 269}
+    rows = list(table.read(paths.TOKENS))
+    assert max(row.ids.max() for row in rows) < 267
+    assert "".join(tokenizer.decode(row.ids) for row in rows) == "<|user|>Once upon a time.<|endoftext|>" * 40
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="../shared/data is not here")
+def test_gpt2s_vocabulary_is_compared_where_its_files_are_among_the_sources(run):
+    changes = {"split": {"by": "position", "validation_share": 0.1}, "vocab_size": 300}
+    verdict = (REAL / "book/the-verdict.txt").read_bytes()
+    corpus(verdict=verdict)
+    run("tokenize", changes)
+    numbers = json.loads(paths.metrics("tokenize").read_text())
+    assert [name for name in numbers if name.startswith("gpt2_")] == []
+    for name in ("encoder.json", "vocab.bpe"):
+        shutil.copy(REAL / "gpt2_bpe" / name, paths.RAW_TOKENIZER)
+    run("tokenize", changes)
+    beside = json.loads(paths.metrics("tokenize").read_text())
+    assert beside == numbers | {  # tiktoken 0.14.0 and wc on the last tenth
+        "gpt2_validation_bytes_per_token": 2048 / 534,
+        "gpt2_validation_tokens_per_word": 534 / 385,
+    }
 
 
 def test_bytes_without_merges_are_a_vocabulary(run):
@@ -155,6 +185,27 @@ def test_a_broken_table_stops_the_build_and_names_the_row(run, monkeypatch):
     monkeypatch.setattr(checks, "documents", lambda vocab_size: [checks.between("least_count", 1, 20)])
     with pytest.raises(checks.CheckFailed, match=r"check documents: .*; part 00000\.parquet group 1 train"):
         run("tokenize", {"split": {"by": "position"}, "vocab_size": 257})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"special_tokens": ["<a>", "<a>"]}, "special_tokens has '<a>'; expected a text that is no token yet"),
+        (
+            {"special_tokens": ["<a>"], "vocab_size": 257},
+            "vocab_size is 257; expected at least 258: each byte, <a>, and",
+        ),
+        (
+            {"special_tokens": ["<a>"], "vocabulary": "gpt2", "vocab_size": 50257},
+            "special_tokens has '<a>'; GPT-2's own",
+        ),
+        ({"special_tokens": [1]}, "special_tokens.0 is 1; expected string"),
+    ],
+)
+def test_special_tokens_that_the_vocabulary_cannot_have_are_refused(changes, said):
+    values = settings.read(ROOT / paths.PARAMS)["tokenize"] | changes
+    with pytest.raises(settings.SettingsError, match=re.escape(f"tokenize.{said}")):
+        settings.parse("tokenize", values, TokenizeSettings)
 
 
 @pytest.mark.parametrize(("vocabulary", "size"), [("trained", 256), ("gpt2", 300)])
