@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK = 1 << 18
+BLOCK = 1 << 16
 """Bytes whose words are hashed at once: what is made of them stays in a processor's cache."""
 
 _LOWERED = bytes(range(256)).lower()  # A to Z alone
@@ -72,21 +72,23 @@ def _blocks(data: bytes) -> Iterator[tuple[int, int]]:
 def _block(data: bytes) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Return the hash of each word of some bytes, and where it begins.
 
-    A word is taken eight bytes at a time, each eight mixed with their number in the word; the sum is its hash.
+    A word is taken eight bytes at a time, each eight mixed with their number in the word; the sum is its hash. Few words
+    have more than eight, so that these are gone through apart.
     """
     is_letter = np.frombuffer(b"\0" + data.translate(_IS_LETTER) + b"\0", np.uint8)
     edges = np.flatnonzero(is_letter[1:] != is_letter[:-1])
-    starts, ends = edges[::2], edges[1::2]
-    if not len(starts):
-        return np.zeros(0, np.uint64), starts
-    counts = (ends - starts + 7) >> 3
-    first = np.cumsum(counts) - counts
-    number = np.arange(counts.sum()) - np.repeat(first, counts)
-    at = np.repeat(starts, counts) + 8 * number
-    left = np.repeat(ends, counts) - at
+    starts, sizes = edges[::2], edges[1::2] - edges[::2]
     eights = np.ndarray(len(data), "<u8", data.translate(_LOWERED) + bytes(7), strides=(1,))  # one begins at each byte
-    pieces = eights[at] & _FIRST_BYTES[np.minimum(left, 8)]
-    return np.add.reduceat(_mixed(pieces + number.astype(np.uint64) * _STEP), first), starts
+    hashes = _mixed(eights[starts] & _FIRST_BYTES[np.minimum(sizes, 8)])
+    long = np.flatnonzero(sizes > 8)
+    if len(long):
+        more = (sizes[long] - 1) >> 3
+        first = np.cumsum(more) - more
+        number = np.arange(1, more.sum() + 1) - np.repeat(first, more)
+        left = np.repeat(sizes[long], more) - 8 * number
+        pieces = eights[np.repeat(starts[long], more) + 8 * number] & _FIRST_BYTES[np.minimum(left, 8)]
+        hashes[long] += np.add.reduceat(_mixed(pieces + number.astype(np.uint64) * _STEP), first)
+    return hashes, starts
 
 
 def _padded(
