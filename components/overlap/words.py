@@ -13,7 +13,7 @@ _LOWERED = bytes(range(256)).lower()  # A to Z alone
 _IS_LETTER = bytes(byte >= 0x80 or chr(byte).isalnum() for byte in range(256))
 _SEPARATOR = re.compile(rb"[^0-9A-Za-z\x80-\xff]")
 _FIRST_BYTES = np.array([(1 << 8 * count) - 1 for count in range(9)], np.uint64)
-_STEP = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd: Steele, Lea and Flood 2014, section 5
+STEP = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd: Steele, Lea and Flood 2014, section 5
 
 
 def ngrams(texts: Sequence[str], n: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
@@ -35,7 +35,7 @@ def ngrams(texts: Sequence[str], n: int) -> tuple[NDArray[np.uint64], NDArray[np
     words, counts = _padded(*_words(texts), n)
     grams = np.zeros(max(len(words) - n + 1, 0), np.uint64)
     for word in range(n):
-        grams *= _STEP
+        grams *= STEP
         grams += words[word : word + len(grams)]
     inside = np.ones(len(words), bool)
     last = np.cumsum(counts[counts > 0]) - 1
@@ -43,7 +43,20 @@ def ngrams(texts: Sequence[str], n: int) -> tuple[NDArray[np.uint64], NDArray[np
         inside[last - word] = False
     begins = np.zeros(len(texts) + 1, np.int64)
     np.cumsum(np.maximum(counts - n + 1, 0), out=begins[1:])
-    return _mixed(grams[inside[: len(grams)]]), begins
+    return mixed(grams[inside[: len(grams)]]), begins
+
+
+def mixed(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return hashes of which each bit depends on every bit of what came: SplitMix64's finalizer, in place.
+
+    Source: Steele, Lea and Flood 2014, Fast splittable pseudorandom number generators, figure 17 with variant 13.
+    """
+    hashes ^= hashes >> np.uint64(30)
+    hashes *= np.uint64(0xBF58476D1CE4E5B9)
+    hashes ^= hashes >> np.uint64(27)
+    hashes *= np.uint64(0x94D049BB133111EB)
+    hashes ^= hashes >> np.uint64(31)
+    return hashes
 
 
 def _words(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
@@ -72,14 +85,14 @@ def _blocks(data: bytes) -> Iterator[tuple[int, int]]:
 def _block(data: bytes) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Return the hash of each word of some bytes, and where it begins.
 
-    A word is taken eight bytes at a time, each eight mixed with their number in the word; the sum is its hash. Few words
-    have more than eight, so that these are gone through apart.
+    A word is taken eight bytes at a time, each eight mixed with their number in the word; the sum is its hash. The few
+    words of more than eight are gone through once more.
     """
     is_letter = np.frombuffer(b"\0" + data.translate(_IS_LETTER) + b"\0", np.uint8)
     edges = np.flatnonzero(is_letter[1:] != is_letter[:-1])
     starts, sizes = edges[::2], edges[1::2] - edges[::2]
     eights = np.ndarray(len(data), "<u8", data.translate(_LOWERED) + bytes(7), strides=(1,))  # one begins at each byte
-    hashes = _mixed(eights[starts] & _FIRST_BYTES[np.minimum(sizes, 8)])
+    hashes = mixed(eights[starts] & _FIRST_BYTES[np.minimum(sizes, 8)])
     long = np.flatnonzero(sizes > 8)
     if len(long):
         more = (sizes[long] - 1) >> 3
@@ -87,7 +100,7 @@ def _block(data: bytes) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
         number = np.arange(1, more.sum() + 1) - np.repeat(first, more)
         left = np.repeat(sizes[long], more) - 8 * number
         pieces = eights[np.repeat(starts[long], more) + 8 * number] & _FIRST_BYTES[np.minimum(left, 8)]
-        hashes[long] += np.add.reduceat(_mixed(pieces + number.astype(np.uint64) * _STEP), first)
+        hashes[long] += np.add.reduceat(mixed(pieces + number.astype(np.uint64) * STEP), first)
     return hashes, starts
 
 
@@ -102,16 +115,3 @@ def _padded(
     shift = np.cumsum(padded - counts) - (padded - counts)  # zeros before each text
     filled[np.arange(len(words)) + np.repeat(shift, counts)] = words
     return filled, padded
-
-
-def _mixed(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return hashes of which each bit depends on every bit of what came: SplitMix64's finalizer, in place.
-
-    Source: Steele, Lea and Flood 2014, Fast splittable pseudorandom number generators, figure 17 with variant 13.
-    """
-    hashes ^= hashes >> np.uint64(30)
-    hashes *= np.uint64(0xBF58476D1CE4E5B9)
-    hashes ^= hashes >> np.uint64(27)
-    hashes *= np.uint64(0x94D049BB133111EB)
-    hashes ^= hashes >> np.uint64(31)
-    return hashes
