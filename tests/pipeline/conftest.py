@@ -39,6 +39,7 @@ METRICS = {
         "validation_bytes_per_token": 2.5,
         "validation_tokens_per_word": 2.25,
         "duplicates": 1,
+        "near_duplicates": 2,
         "refused": 3,
     },
     "shard": {"train_ids": 408, "train_windows": 3, "validation_ids": 82, "validation_windows": 1},
