@@ -138,7 +138,8 @@ def corpus() -> Section:
         ),
         "Validation text is held out: neither the vocabulary nor the model has learned from it. "
         "Words are what white space parts. "
-        f"Left out: {tokens['duplicates']} duplicates, {tokens['refused']} that could not be read.",
+        f"Left out: {tokens['duplicates']} duplicates, {tokens['near_duplicates']} near duplicates, "
+        f"{tokens['refused']} that could not be read.",
     )
     tasks = Table(
         "Records of the two tasks by split",

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from components.corpus import reading
-from components.corpus.reading import ReadingSettings, Refused
+from components.corpus import cutting, reading
+from components.corpus.reading import ReadingSettings, Refused, Text
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,17 @@ class SplitSettings:
     """Share kept for validation, of the documents or of each document's characters; between 0 and 1, both excluded."""
     seed: int
     """Seed of the draw by document or source; no effect by position."""
+    most_characters: int | None = None
+    """Characters that a document may have; a longer text is cut at paragraph ends into several, which matters where a
+    few long ones (novels) are split by document. None: any. No effect by position, nor by source on the side."""
 
     def __post_init__(self) -> None:
         if self.by not in ("document", "source", "position"):
             raise ValueError(f"by is {self.by!r}; expected document, source or position")
         if not 0 < self.validation_share < 1:
             raise ValueError(f"validation_share is {self.validation_share}; expected between 0 and 1, both excluded")
+        if self.most_characters is not None and self.most_characters < 1:
+            raise ValueError(f"most_characters is {self.most_characters}; expected at least 1, or null")
 
 
 Side = Literal["train", "validation"]
@@ -51,7 +56,7 @@ class Document:
     place: str
     """Where its text stands, such as `news.jsonl.gz line 7`."""
     begin: int = 0
-    """UTF-8 bytes of that text before the document; 0 unless the split parted it."""
+    """UTF-8 bytes of that text before the document; 0 unless it was cut, or the split parted it."""
     encoding: str = "utf-8"
     """What it was decoded from, as Python calls it."""
 
@@ -60,13 +65,25 @@ class Duplicate(Refused):
     """A text that an earlier place has too."""
 
 
+class NearDuplicate(Refused):
+    """A text that is nearly that of an earlier place."""
+
+
+Found = Iterator[Text | Refused]
+
+
 def read(
-    folder: Path, split: SplitSettings, settings: ReadingSettings, on_read: Callable[[int], object] | None = None
+    folder: Path,
+    split: SplitSettings,
+    settings: ReadingSettings,
+    on_read: Callable[[int], object] | None = None,
+    sift: Callable[[Found], Found] = iter,
 ) -> Iterator[Document | Refused]:
     """Yield the documents of all files below a folder, as `reading.read` finds them, and what is left out between.
 
-    Texts that an earlier document has are left out before the split, so that no text is on both sides. Memory does not
-    grow with the corpus: what was met before lies in an index on disk.
+    Long texts are cut first: what counts as a duplicate is what would be a document. Texts that an earlier document has
+    are left out before the split, so that no text is on both sides; so is what `sift`, given the rest, makes a refusal.
+    Memory does not grow with the corpus: what was met before lies in an index on disk.
 
     By position a document of n characters trains with its first int((1 - validation_share) * n), as the book does
     (chapter 5, section 5.1.3: int(0.9 * n)), and becomes two documents.
@@ -77,25 +94,55 @@ def read(
     sides: Counter[Side] = Counter()
     texts = 0
     with closing(_index()) as met:
-        for found in reading.read(folder, settings, on_read):
+        for found in sift(_once(_cut(reading.read(folder, settings, on_read), split), met)):
             if isinstance(found, Refused):
                 yield found
-            elif first := _earlier(met, found.text, found.place):
-                yield Duplicate(found.place, f"the same text as {first}")
-            else:
-                texts += 1
-                begin = 0
-                for part, side in _parted(found.source, found.text, split):
-                    if part.strip():
-                        yield Document(found.source, sides.total(), part, side, found.place, begin, found.encoding)
-                        sides[side] += 1
-                    begin += len(part.encode())
+                continue
+            texts += 1
+            begin = found.begin
+            for part, side in _parted(found.source, found.text, split):
+                if part.strip():
+                    yield Document(found.source, sides.total(), part, side, found.place, begin, found.encoding)
+                    sides[side] += 1
+                begin += len(part.encode())
     if empty := [side for side in ("train", "validation") if not sides[side]]:
         other = "document" if split.by == "position" else "position"
         raise ValueError(
             f"{folder}: {texts} document(s) split by {split.by} with validation_share "
             f"{split.validation_share} leave {empty[0]} empty; set by: {other}, or another validation_share"
         )
+
+
+def where(text: Text) -> str:
+    """Return the place of a text, and for the rest of a cut one the byte that it begins at.
+
+    >>> where(Text("tale", "The end.", "tale.txt", begin=4000))
+    'tale.txt byte 4000'
+    """
+    return f"{text.place} byte {text.begin}" if text.begin else text.place
+
+
+def _cut(found: Found, split: SplitSettings) -> Found:
+    """Pass on what was found, long texts in parts; blank ones are no documents."""
+    most = split.most_characters
+    for each in found:
+        if isinstance(each, Refused) or most is None or split.by == "position" or len(each.text) <= most:
+            yield each
+            continue
+        begin = 0
+        for part in cutting.cut(each.text, most):
+            if part.strip():
+                yield Text(each.source, part, each.place, each.encoding, begin)
+            begin += len(part.encode())
+
+
+def _once(found: Found, met: sqlite3.Connection) -> Found:
+    """Pass on what was found, with a refusal for each text that was met before."""
+    for each in found:
+        if isinstance(each, Text) and (first := _earlier(met, each.text, where(each))):
+            yield Duplicate(where(each), f"the same text as {first}")
+        else:
+            yield each
 
 
 def _index() -> sqlite3.Connection:

@@ -43,6 +43,8 @@ class Text:
     """Where it stands: file, member of an archive, line or row, such as `news.jsonl.gz line 7`; both count from 1."""
     encoding: str = "utf-8"
     """What it was decoded from, as Python calls it."""
+    begin: int = 0
+    """UTF-8 bytes of what stands there before the text; 0 unless it was cut."""
 
 
 @dataclass(frozen=True, slots=True)

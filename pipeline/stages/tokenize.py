@@ -6,13 +6,15 @@ import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
+from itertools import islice, tee
 from pathlib import Path
 from typing import Literal
 
 from components.corpus import documents, reading
-from components.corpus.documents import Document, Duplicate, SplitSettings
-from components.corpus.reading import ReadingSettings, Refused
+from components.corpus.documents import Document, Duplicate, NearDuplicate, SplitSettings
+from components.corpus.reading import ReadingSettings, Refused, Text
+from components.overlap.near import NearSettings, matches
 from components.tokenizer import table
 from components.tokenizer.bpe import Ids, Tokenizer
 from components.tokenizer.table import Row
@@ -28,6 +30,7 @@ BATCH_CHARACTERS = 2**18
 """Characters that a process encodes at once."""
 ALONE = 64
 """Batches, about a second's work, that are encoded before other processes are begun."""
+_COUNTED = {Duplicate: "duplicates", NearDuplicate: "near_duplicates"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class TokenizeSettings:
 
     reading: ReadingSettings
     """How files become documents, and what is too large."""
+    near: NearSettings | None
+    """When a text counts as an earlier one that was changed a little, and is left out; None: never."""
     split: SplitSettings
     """How documents are split into training and validation."""
     vocabulary: Literal["trained", "gpt2"]
@@ -75,7 +80,7 @@ def make_tokenizer(settings: TokenizeSettings) -> None:
         tokenizer = Tokenizer.gpt2(paths.RAW_TOKENIZER if _has_gpt2() else None)
     else:
         with progress("tokenize: learning the vocabulary", reading.size_bytes(paths.RAW_CORPUS)) as on_read:
-            found = documents.read(paths.RAW_CORPUS, settings.split, settings.reading, on_read)
+            found = read(settings, on_read)
             texts = (each.text for each in found if isinstance(each, Document) and each.split == "train")
             tokenizer = Tokenizer.trained(texts, settings.vocab_size, settings.special_tokens)
     with paths.whole(paths.TOKENIZER) as folder:
@@ -89,14 +94,14 @@ def encode(settings: TokenizeSettings) -> dict[str, int]:
     A run that was killed is gone on with after its last full file.
     """
     tokenizer = Tokenizer.load(paths.TOKENIZER)
-    counts: Counter[str] = Counter(duplicates=0, refused=0)
+    counts: Counter[str] = Counter(duplicates=0, near_duplicates=0, refused=0)
     with (
         work("tokenize") as folder,
         paths.whole(paths.QUARANTINE) as quarantine,
         reading.quarantine(quarantine) as leave_out,
         progress("tokenize", reading.size_bytes(paths.RAW_CORPUS)) as on_read,
     ):
-        found = documents.read(paths.RAW_CORPUS, settings.split, settings.reading, on_read)
+        found = read(settings, on_read)
         write(_kept(found, counts, leave_out), tokenizer, folder / "tokens", processes=os.cpu_count() or 1)
         done = folder / "done"  # a kill while it is copied to another disk shall leave nothing to go on from
         paths.remove(done)
@@ -106,18 +111,36 @@ def encode(settings: TokenizeSettings) -> dict[str, int]:
     return counts
 
 
+def read(settings: TokenizeSettings, on_read: Callable[[int], object] | None = None) -> Iterator[Document | Refused]:
+    """Yield the corpus's documents, and what is left out between: what cannot be read, duplicates, near duplicates."""
+    sift = partial(without_near, settings=settings.near) if settings.near else iter
+    return documents.read(paths.RAW_CORPUS, settings.split, settings.reading, on_read, sift)
+
+
+def without_near(found: Iterator[Text | Refused], settings: NearSettings) -> Iterator[Text | Refused]:
+    """Pass on what was found, with a refusal for each text that is nearly an earlier one."""
+    found, compared = tee(found)
+    alike = matches(((each.text, documents.where(each)) for each in compared if isinstance(each, Text)), settings)
+    for each in found:
+        if isinstance(each, Text) and (match := next(alike)):
+            reason = f"nearly the same text as {match.place} ({match.similarity:.2f})"
+            yield NearDuplicate(documents.where(each), reason)
+        else:
+            yield each
+
+
 def write(found: Iterable[Document], tokenizer: Tokenizer, folder: Path, processes: int) -> None:
     """Write a row for each document that the folder has none for yet; processes change the time alone."""
     done = table.count(folder)
-    read: deque[tuple[int, str, str, str, int, int]] = deque()  # what a row has beside ids, of texts not yet encoded
+    waiting: deque[tuple[int, str, str, str, int, int]] = deque()  # what a row has beside ids, of texts being encoded
 
     def texts() -> Iterator[str]:
         for each in islice(found, done, None):
-            read.append((each.index, each.source, each.split, each.place, each.begin, len(each.text.encode())))
+            waiting.append((each.index, each.source, each.split, each.place, each.begin, len(each.text.encode())))
             yield each.text
 
     ids = encoded(texts(), tokenizer, processes)
-    table.write((Row(*read.popleft(), its) for its in ids), folder, tokenizer.vocab_size)
+    table.write((Row(*waiting.popleft(), its) for its in ids), folder, tokenizer.vocab_size)
 
 
 def encoded(texts: Iterable[str], tokenizer: Tokenizer, processes: int) -> Iterator[Ids]:
@@ -168,7 +191,7 @@ def record(settings: TokenizeSettings, counts: dict[str, int]) -> None:
     for whose, count in tokens.items():
         numbers[f"{whose}validation_bytes_per_token"] = numbers["validation_bytes"] / count
         numbers[f"{whose}validation_tokens_per_word"] = count / counts["validation_words"]
-    numbers |= {name: counts[name] for name in ("duplicates", "refused")}
+    numbers |= {name: counts[name] for name in ("duplicates", "near_duplicates", "refused")}
     tracking.record("tokenize", numbers)
 
 
@@ -190,9 +213,10 @@ def _kept(
     told = ""
     for each in found:
         if isinstance(each, Refused):
-            if not isinstance(each, Duplicate) and not counts["refused"]:
+            counted = _COUNTED.get(type(each), "refused")
+            if counted == "refused" and not counts["refused"]:
                 log.warning("%s: not read: %s; all such are listed in %s", each.place, each.reason, paths.QUARANTINE)
-            counts["duplicates" if isinstance(each, Duplicate) else "refused"] += 1
+            counts[counted] += 1
             leave_out(each)
             continue
         if each.encoding != "utf-8" and each.place != told:

@@ -40,6 +40,7 @@ METRICS = {
         "validation_tokens_per_word": 2.25,
         "vocab_size": 300,
         "duplicates": 1,
+        "near_duplicates": 2,
         "refused": 3,
     },
     "shard": {"train_ids": 408, "train_windows": 3, "validation_ids": 82, "validation_windows": 1},

@@ -3,13 +3,16 @@
 import json
 import sqlite3
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from components.corpus import documents
-from components.corpus.documents import Document, Duplicate, SplitSettings
-from components.corpus.reading import ReadingSettings, Refused
+from components.corpus.documents import Document, Duplicate, NearDuplicate, SplitSettings
+from components.corpus.reading import ReadingSettings, Refused, Text
 
 READING = ReadingSettings("text", "source", gutenberg=False, most_unpacked_bytes=10**6, most_line_bytes=10**6)
 BY_DOCUMENT = SplitSettings(by="document", validation_share=0.5, seed=1)
@@ -184,6 +187,90 @@ def test_an_empty_split_names_the_other_way_to_split(tmp_path: Path) -> None:
         read(tmp_path, BY_DOCUMENT)
     with pytest.raises(ValueError, match="leave train empty; set by: document"):
         read(tmp_path, SplitSettings(by="position", validation_share=0.99, seed=1))
+
+
+def test_a_long_text_is_cut_at_paragraphs_and_each_part_drawn_for_itself(tmp_path: Path) -> None:
+    text = "".join(f"Paragraph {n} of the caf\u00e9.\n\n" for n in range(40))
+    (tmp_path / "tale.txt").write_text(text, encoding="utf-8")
+    (tmp_path / "short.txt").write_text("Short.", encoding="utf-8")
+    short, *parts = read(tmp_path, SplitSettings("document", 0.4, 1, most_characters=60))
+    assert (short.text, short.begin) == ("Short.", 0)
+    assert "".join(part.text for part in parts) == text
+    assert {len(part.text.strip().split("\n\n")) for part in parts} == {2}
+    assert all(text.encode()[part.begin :].startswith(part.text.encode()) for part in parts)
+    assert [part.index for part in parts] == list(range(1, 21))
+    assert {part.place for part in parts} == {"tale.txt"}
+    assert {part.split for part in parts} == {"train", "validation"}
+
+
+def test_by_source_all_parts_are_on_one_side_and_by_position_nothing_is_cut(letters: Path) -> None:
+    (letters / "long.txt").write_text("".join(f"w{n:03d} " for n in range(50)), encoding="utf-8")
+    by_source = SplitSettings("source", 0.3, 7, most_characters=20)
+    sides = [each.split for each in read(letters, by_source) if each.source == "long"]
+    assert len(sides) == 13
+    assert len(set(sides)) == 1
+    by_position = SplitSettings("position", 0.3, 7, most_characters=20)
+    assert [len(each.text) for each in read(letters, by_position) if each.source == "long"] == [175, 75]
+
+
+def test_a_blank_part_is_no_document(tmp_path: Path) -> None:
+    (tmp_path / "gap.txt").write_text("a\n\n" + "\n" * 20 + "b", encoding="utf-8")
+    parts = read(tmp_path, SplitSettings("document", 0.5, 3, most_characters=7))
+    assert [(part.text.strip(), part.begin) for part in parts] == [("a", 0), ("b", 21)]
+
+
+def test_parts_that_stand_twice_are_left_out_and_say_where(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("caf\u00e9\n\nsame\n\n", encoding="utf-8")
+    (tmp_path / "b.txt").write_text("other\n\nsame\n\nmore\n\nsame\n\n", encoding="utf-8")
+    by_document = SplitSettings("document", 0.5, 1, most_characters=7)
+    assert [each for each in found(tmp_path, by_document) if isinstance(each, Refused)] == [
+        Duplicate("b.txt byte 7", "the same text as a.txt byte 7"),
+        Duplicate("b.txt byte 19", "the same text as a.txt byte 7"),
+    ]
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sets(st.text("ab ", min_size=1, max_size=4).filter(str.strip), min_size=4, max_size=12), st.data())
+def test_a_document_that_comes_moves_no_other(tmp_path: Path, those: set[str], data: st.DataObject) -> None:
+    others = sorted(those)
+    come = data.draw(st.sets(st.sampled_from(others), min_size=1, max_size=3))
+
+    def sides(some: list[str]) -> dict[str, str]:
+        rows = "".join(json.dumps({"source": "s", "text": each}) + "\n" for each in some)
+        (tmp_path / "rows.jsonl").write_text(rows)
+        drawn = {}
+        with suppress(ValueError):  # one side may be empty, which is told at the end
+            for each in documents.read(tmp_path, BY_DOCUMENT, READING):
+                assert isinstance(each, Document)
+                drawn[each.text] = each.split
+        return drawn
+
+    before = sides([each for each in others if each not in come])
+    after = sides(data.draw(st.permutations(others)))
+    assert len(after) == len(others)
+    assert before.items() <= after.items()
+
+
+def test_what_is_sifted_out_is_left_out_before_the_split_and_after_exact_duplicates(letters: Path) -> None:
+    (letters / "again.txt").write_text("text c", encoding="utf-8")
+
+    def sift(those: documents.Found) -> documents.Found:
+        for each in those:
+            is_alike = isinstance(each, Text) and each.text in ("text c", "text d")
+            yield NearDuplicate(each.place, "nearly the same text as b.txt") if is_alike else each
+
+    left = list(documents.read(letters, BY_DOCUMENT, READING, sift=sift))
+    assert [each for each in left if isinstance(each, Refused)] == [
+        NearDuplicate("again.txt", "nearly the same text as b.txt"),
+        Duplicate("c.txt", "the same text as again.txt"),
+        NearDuplicate("d.txt", "nearly the same text as b.txt"),
+    ]
+    assert [each.index for each in left if isinstance(each, Document)] == list(range(8))
+
+
+def test_less_than_a_character_is_refused() -> None:
+    with pytest.raises(ValueError, match="most_characters is 0; expected at least 1, or null"):
+        SplitSettings("document", 0.5, 1, most_characters=0)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, float("nan")])

@@ -26,12 +26,12 @@ def shown(project, main, capsys):
     """What makes tokens and shards of the corpus and returns what `where` prints."""
     paths.RAW_CORPUS.mkdir(parents=True)
 
-    def shown(by: str, split: str, window: int) -> list[str]:
-        read = documents.read(paths.RAW_CORPUS, SplitSettings(by, 0.3, 1), READING)
+    def shown(by: str, split: str, window: int, most_characters: int | None = None) -> list[str]:
+        read = documents.read(paths.RAW_CORPUS, SplitSettings(by, 0.3, 1, most_characters), READING)
         found = [each for each in read if isinstance(each, Document)]
         tokenizer = Tokenizer.trained((each.text for each in found), 270)
         tokenizer.save(paths.TOKENIZER)
-        tokenize.write(found, tokenizer, paths.TOKENS, threads=1)
+        tokenize.write(found, tokenizer, paths.TOKENS, processes=1)
         written = [
             shards.write(
                 table.ids(paths.TOKENS, name),
@@ -70,6 +70,19 @@ def test_the_end_of_a_text_is_found_in_the_whole(shown):
     source, file, _, begin, end, shown_text = LINE.fullmatch(line).groups()
     assert (source, file, int(begin)) == ("tale", "tale.txt", len(text[: int(0.7 * len(text))].encode()))
     assert repr(text.encode()[int(begin) : int(end)].decode(errors="replace")) == shown_text
+
+
+def test_a_part_of_a_long_text_is_found_in_the_whole(shown):
+    text = "".join(f"Line {n} of the caf\u00e9.\n\n" for n in range(60))
+    (paths.RAW_CORPUS / "tale.txt").write_text(text, encoding="utf-8")
+    begins = []
+    for line in shown("document", "validation", 3, most_characters=50):
+        source, file, _, begin, end, shown_text = LINE.fullmatch(line).groups()
+        assert (source, file) == ("tale", "tale.txt")
+        assert repr(text.encode()[int(begin) : int(end)].decode(errors="replace")) == shown_text
+        begins.append(int(begin))
+    assert len(begins) > 1
+    assert min(begins) > 50
 
 
 @pytest.mark.parametrize("window", ["-1", "1000000"])

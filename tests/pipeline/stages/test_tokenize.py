@@ -49,7 +49,7 @@ def test_the_numbers_count_what_the_table_holds(project):
 
 def test_a_corpus_without_fault_has_an_empty_quarantine(project):
     numbers = json.loads(paths.metrics("tokenize").read_text())
-    assert (numbers["refused"], numbers["duplicates"]) == (0, 0)
+    assert (numbers["refused"], numbers["duplicates"], numbers["near_duplicates"]) == (0, 0, 0)
     assert pq.read_table(paths.QUARANTINE).to_pydict() == {"place": [], "reason": []}
 
 
@@ -99,6 +99,28 @@ def test_gpt2s_vocabulary_is_compared_where_its_files_are_among_the_sources(run)
         "gpt2_validation_bytes_per_token": 2048 / 534,
         "gpt2_validation_tokens_per_word": 534 / 385,
     }
+
+
+def test_near_duplicates_are_left_out_after_exact_ones_counted_and_named(run):
+    words = [f"word{n * n % 997}" for n in range(200)]
+    text = " ".join(words)
+    changed = " ".join([*words[:100], "changed", *words[101:]])  # 191 of 201 n-grams in common: 0.95
+    last = " ".join(reversed(words))
+    corpus(a=text.encode(), b=changed.encode(), c=changed.encode(), d=text.encode(), e=last.encode())
+    changes = {"split": {"by": "position"}, "vocab_size": 257}
+    run("tokenize", changes | {"near": {"threshold": 0.8, "words": 5, "permutations": 512, "seed": 1}})
+    b, c, d = pq.read_table(paths.QUARANTINE).to_pylist()
+    assert (c, d) == (
+        {"place": "c.txt", "reason": "the same text as b.txt"},
+        {"place": "d.txt", "reason": "the same text as a.txt"},
+    )
+    assert b["place"] == "b.txt"
+    reason, share = b["reason"].removesuffix(")").split(" (")
+    assert reason == "nearly the same text as a.txt"
+    assert float(share) == pytest.approx(0.95, abs=0.04)
+    numbers = json.loads(paths.metrics("tokenize").read_text())
+    assert (numbers["duplicates"], numbers["near_duplicates"], numbers["refused"]) == (2, 1, 0)
+    assert {row.source for row in table.read(paths.TOKENS)} == {"a", "e"}
 
 
 def test_bytes_without_merges_are_a_vocabulary(run):

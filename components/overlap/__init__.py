@@ -1,0 +1,1 @@
+"""What texts have in common: fingerprints of their words, for duplicates and for leakage."""
