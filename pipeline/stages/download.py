@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from components.corpus.fetch import Fetched, Source, fetch
+from components.corpus.fetch import Fetched, fetch
+from components.corpus.source import Source
 from pipeline import checks, machine, paths, tracking
 from pipeline.orchestration import io, stage
 

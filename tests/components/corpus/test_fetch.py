@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from tenacity import wait_none
 
-from components.corpus.fetch import LINKED, Fetched, FetchError, Source, fetch
+from components.corpus.fetch import Fetched, fetch
+from components.corpus.source import LINKED, FetchError, Source
 
 CONTENT = b"All that is gold does not glitter.\n"
 SHA256 = "693e4c9e4a97af02090d13e692823190c2f3a8ad4f1356f0e70cad4a448b2b79"
@@ -343,34 +344,6 @@ def test_a_destination_on_another_disk_is_reached_by_a_copy_beside_it(places: Pl
         places.partial.rmdir()
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"file": "../poem.txt"}, "file of poem is '../poem.txt'; expected a relative path"),
-        ({"file": "/poem.txt"}, "file of poem is '/poem.txt'"),
-        ({"file": ""}, "file of poem is ''"),
-        ({"addresses": ()}, "addresses of poem are empty"),
-        ({"addresses": ("ftp://example.org/poem",)}, "have 'ftp://example.org/poem'; expected http"),
-        ({"addresses": ("pydocs:words",)}, "have 'pydocs:words'; expected pydocs:documents or pydocs:entries"),
-        ({"sha256": "abc"}, "sha256 of poem is 'abc'; expected 64"),
-        ({"sha256": None}, "sha256 of poem is null; a file that comes over the network needs one"),
-    ],
-)
-def test_a_source_that_makes_no_sense_is_refused(change: dict[str, Any], message: str) -> None:
-    right = {
-        "name": "poem",
-        "file": "book/poem.txt",
-        "role": "corpus",
-        "addresses": ("https://example.org/poem.txt",),
-        "sha256": SHA256,
-        "licence": "public domain",
-        "member": None,
-    }
-    assert Source(**right).file == "book/poem.txt"
-    with pytest.raises(ValueError, match=message):
-        Source(**(right | change))
-
-
 def test_an_announced_checksum_is_what_is_expected(server: Any, places: Places) -> None:
     server.files["/poem.txt"] = CONTENT
     server.linked["/poem.txt"] = f'"{SHA256}"'
@@ -440,8 +413,3 @@ def test_an_address_that_fails_when_asked_quickly_is_asked_again(server: Any, pl
     server.answers += ["500"]
     assert places.bring(source(f"{server.address}/poem.txt", sha256=LINKED)).sha256 == SHA256
     assert server.asked == ["HEAD /poem.txt", "HEAD /poem.txt", "/poem.txt"]
-
-
-def test_an_archives_announced_checksum_is_not_its_members() -> None:
-    with pytest.raises(ValueError, match="x-linked-etag, which is the archive's; expected the member's own"):
-        source(f"{NOBODY}/poem.zip", sha256=LINKED, member="poem.txt")
