@@ -1,31 +1,24 @@
 """Files from their addresses to their places: a mirror first, checksummed, whole or not at all."""
 
 import errno
-import functools
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tenacity.wait import wait_base
-
+from components.corpus.answers import MissingError, StreamError
 from components.corpus.archive import unpack
 from components.corpus.mirrors import Place, mirrored
 from components.corpus.pydocs import ADDRESSES as PYDOCS
 from components.corpus.pydocs import write as write_pydocs
 from components.corpus.source import LINKED, FetchError, Source, WrongFileError, is_http, shown
 from components.corpus.streaming import (
-    BACKOFF,
     DiskFullError,
-    MissingError,
+    Network,
     Progress,
-    Streamed,
-    StreamError,
-    linked_sha256,
     refuse_without_space,
-    stream,
 )
 
 _QUICK_S = 5.0
@@ -48,12 +41,10 @@ def fetch(
     source: Source,
     destination: Path,
     *,
-    mirror: str | None = None,
+    network: Network,
     partial: Path,
-    attempts: int = 5,
-    timeout_s: float = 30.0,
+    mirror: str | None = None,
     progress: Progress | None = None,
-    wait: wait_base = BACKOFF,
 ) -> Fetched:
     """Bring a source to `destination`, checked and whole, and return where it came from.
 
@@ -63,23 +54,19 @@ def fetch(
     another checksum only is an error. Where the checksum is `x-linked-etag` the http addresses are asked for it first,
     once and shortly; where none can be reached, mirrors and paths are taken at their word.
 
-    `partial` is a folder for what is under way: a later call with the same folder resumes there. `attempts` (in a row
-    without a new byte), `timeout_s` (longest silence, seconds), `wait` and `progress` are as in `streaming.stream`.
-    A destination that has the expected checksum already is left as it is.
+    `partial` is a folder for what is under way: a later call with the same folder resumes there. `progress` is told of
+    each piece that comes over the network. A destination that has the expected checksum already is left as it is.
 
-    Raises FetchError; then `destination` is as it was.
+    Raises FetchError, and StoppedError where the network is told to stop; then `destination` is as it was.
     """
     if source.sha256 == LINKED:
-        source = replace(source, sha256=_announced(source, partial, min(timeout_s, _QUICK_S)) or LINKED)
+        quick = replace(network, attempts=1, timeout_s=min(network.timeout_s, _QUICK_S))
+        source = replace(source, sha256=_announced(source, quick) or LINKED)
     if source.sha256 not in (None, LINKED) and destination.is_file() and checksum(destination) == source.sha256:
         return Fetched(str(destination), source.sha256, destination.stat().st_size)
-    network = _Network(
-        functools.partial(stream, attempts=attempts, timeout_s=timeout_s, wait=wait, progress=progress),
-        functools.partial(linked_sha256, attempts=attempts, timeout_s=timeout_s, wait=wait),
-    )
     with _disk_failures_told(source):
         partial.mkdir(parents=True, exist_ok=True)
-        place, file = _first_that_gives(source, mirror, partial, network)
+        place, file = _first_that_gives(source, mirror, partial, network, progress)
         fetched = Fetched(shown(place.address), checksum(file), file.stat().st_size)
         destination.parent.mkdir(parents=True, exist_ok=True)
         _move(file, destination)
@@ -94,15 +81,7 @@ def checksum(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-@dataclass(frozen=True)
-class _Network:
-    """What may be asked of an http address, with the caller's patience; the path is that of the file under way."""
-
-    download: Callable[[str, Path], Streamed]
-    announced_sha256: Callable[[str, Path], str | None]
-
-
-def _announced(source: Source, partial: Path, timeout_s: float) -> str | None:
+def _announced(source: Source, network: Network) -> str | None:
     """Return the checksum that a source's http addresses announce, each asked once; None if none can be reached.
 
     Raises FetchError where one answers and announces nothing.
@@ -110,7 +89,7 @@ def _announced(source: Source, partial: Path, timeout_s: float) -> str | None:
     silent: list[str] = []
     for address in filter(is_http, source.addresses):
         try:
-            announced = linked_sha256(address, partial / _stem(source), attempts=1, timeout_s=timeout_s)
+            announced = network.announced_sha256(address)
         except StreamError:
             continue  # to be asked again, with all patience, where no mirror has the file
         if announced is not None:
@@ -124,13 +103,15 @@ def _announced(source: Source, partial: Path, timeout_s: float) -> str | None:
     return None
 
 
-def _first_that_gives(source: Source, mirror: str | None, partial: Path, network: _Network) -> tuple[Place, Path]:
+def _first_that_gives(
+    source: Source, mirror: str | None, partial: Path, network: Network, progress: Progress | None
+) -> tuple[Place, Path]:
     """Return the first place that gives the expected file, and the file, in the folder `partial`."""
     failures: list[str] = []
     wrong: list[str] = []
     for place in mirrored(source, mirror):
         try:
-            return place, _bring(source, place, partial, network)
+            return place, _bring(source, place, partial, network, progress)
         except MissingError:
             continue
         except WrongFileError as error:
@@ -148,7 +129,7 @@ def _first_that_gives(source: Source, mirror: str | None, partial: Path, network
     for address in source.addresses:
         place = Place(address, source.member)
         try:
-            return place, _bring(source, place, partial, network)
+            return place, _bring(source, place, partial, network, progress)
         except WrongFileError as error:
             failures.append(f"{shown(address)}: {error}; has it been published anew? Then its sha256 must be too")
         except StreamError as error:
@@ -157,7 +138,7 @@ def _first_that_gives(source: Source, mirror: str | None, partial: Path, network
     raise FetchError(f"{source.name}: could not fetch {source.file}{expected}: {'; '.join(failures)}")
 
 
-def _bring(source: Source, place: Place, partial: Path, network: _Network) -> Path:
+def _bring(source: Source, place: Place, partial: Path, network: Network, progress: Progress | None) -> Path:
     """Return the expected file, brought from a place into the folder `partial`."""
     mark = hashlib.sha256(f"{place.address} {place.member}".encode()).hexdigest()[:16]
     part = partial / f"{_stem(source)}-{mark}.part"
@@ -173,17 +154,17 @@ def _bring(source: Source, place: Place, partial: Path, network: _Network) -> Pa
             raise MissingError("no such file; check the path")
         return _checked(expected, place.member, Path(place.address), part)
     if source.sha256 == LINKED and place.address in source.addresses:  # a mirror need not announce it
-        expected = network.announced_sha256(place.address, part)
+        expected = network.announced_sha256(place.address)
         if expected is None:
             raise StreamError(f"announces no sha256 in {LINKED}; write the file's own into the settings")
-    is_sure = network.download(place.address, part).is_sure
+    is_sure = network.download(place.address, part, progress).is_sure
     try:
         return _checked(expected, place.member, part, part)
     except WrongFileError:
         part.unlink()
         if is_sure:
             raise
-    network.download(place.address, part)  # afresh, once: pieces of two versions may have been put together
+    network.download(place.address, part, progress)  # afresh, once: pieces of two versions may have been put together
     try:
         return _checked(expected, place.member, part, part)
     except WrongFileError:

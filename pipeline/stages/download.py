@@ -10,6 +10,7 @@ import pandas as pd
 
 from components.corpus.fetch import Fetched, fetch
 from components.corpus.source import Source
+from components.corpus.streaming import network
 from pipeline import checks, machine, paths, tracking
 from pipeline.orchestration import io, stage
 
@@ -57,7 +58,8 @@ def take(source: Source, work: Path) -> dict[str, str | int]:
     """Fetch one source into the work folder and return its row of the inventory."""
     target = work / source.role / source.file
     target.parent.mkdir(parents=True, exist_ok=True)
-    fetched: Fetched = fetch(source, target, mirror=machine.mirror(), partial=work / "partial")
+    with network() as ours:
+        fetched: Fetched = fetch(source, target, network=ours, mirror=machine.mirror(), partial=work / "partial")
     log.info("%s: %d bytes from %s", source.name, fetched.size_bytes, fetched.address)
     row: dict[str, str | int] = {
         "file": f"{source.role}/{source.file}",

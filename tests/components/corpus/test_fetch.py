@@ -12,6 +12,7 @@ from tenacity import wait_none
 
 from components.corpus.fetch import Fetched, fetch
 from components.corpus.source import LINKED, FetchError, Source
+from components.corpus.streaming import network
 
 CONTENT = b"All that is gold does not glitter.\n"
 SHA256 = "693e4c9e4a97af02090d13e692823190c2f3a8ad4f1356f0e70cad4a448b2b79"
@@ -38,9 +39,10 @@ class Places:
         self.destination, self.partial = folder / "raw/corpus/book/poem.txt", folder / "work"
 
     def bring(self, wanted: Source, mirror: str | Path | None = None, **more: Any) -> Fetched:
-        more = {"attempts": 2, "timeout_s": 5.0, "wait": wait_none()} | more
+        patience = {"attempts": more.pop("attempts", 2), "timeout_s": 5.0, "wait": wait_none()}
         mirror = None if mirror is None else str(mirror)
-        return fetch(wanted, self.destination, mirror=mirror, partial=self.partial, **more)
+        with network(**patience) as ours:
+            return fetch(wanted, self.destination, network=ours, mirror=mirror, partial=self.partial, **more)
 
     def failure(self, wanted: Source, mirror: str | Path | None = None, **more: Any) -> str:
         """Return the message of a fetch that fails, and see that it leaves nothing half-written."""
@@ -148,6 +150,20 @@ def test_a_file_of_unnamed_length_that_is_cut_is_fetched_afresh(server: Any, pla
     server.answers += ["unnamed"]
     places.bring(source(f"{server.address}/poem.txt"))
     assert server.asked == ["/poem.txt"] * 2
+
+
+def test_a_server_that_announces_too_little_gives_a_wrong_file_and_none_is_kept(server: Any, places: Places) -> None:
+    server.files["/poem.txt"] = CONTENT
+    server.answers += ["keeps back"]
+    message = places.failure(source(f"{server.address}/poem.txt"))
+    assert f"25 bytes have sha256 {hashlib.sha256(CONTENT[:25]).hexdigest()}, expected {SHA256}" in message
+
+
+def test_a_server_that_announces_too_much_gives_the_file(server: Any, places: Places) -> None:
+    server.files["/poem.txt"] = CONTENT
+    server.answers += ["promises more"]
+    places.bring(source(f"{server.address}/poem.txt"))
+    assert places.destination.read_bytes() == CONTENT
 
 
 def test_progress_is_told(server: Any, places: Places) -> None:
