@@ -3,26 +3,27 @@
 import errno
 import hashlib
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from components.corpus.answers import MissingError, StreamError
 from components.corpus.archive import unpack
+from components.corpus.cache import checksum, entry
 from components.corpus.mirrors import Place, mirrored
+from components.corpus.placing import copy, move
 from components.corpus.pydocs import ADDRESSES as PYDOCS
 from components.corpus.pydocs import write as write_pydocs
-from components.corpus.source import LINKED, FetchError, Source, WrongFileError, is_http, shown
-from components.corpus.streaming import (
-    DiskFullError,
-    Network,
-    Progress,
-    refuse_without_space,
-)
+from components.corpus.source import LINKED, FetchError, Source, WrongFileError, is_http, local, shown
+from components.corpus.streaming import DiskFullError, Network, Progress
 
 _QUICK_S = 5.0
 """Seconds that a hub has to announce a checksum before mirrors are asked: a machine without a network waits so long."""
+
+_PARSING = threading.Lock()
+"""Taken to read Python's documentation: two threads that parse at once meet CPython's bug gh-106905, a SystemError."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ def fetch(
     network: Network,
     partial: Path,
     mirror: str | None = None,
+    cache: Path | None = None,
+    told: Callable[[str], object] = lambda _: None,
     progress: Progress | None = None,
 ) -> Fetched:
     """Bring a source to `destination`, checked and whole, and return where it came from.
@@ -53,6 +56,9 @@ def fetch(
     searched for the name at any depth. What a mirror does not have, the addresses are asked for; what it has with
     another checksum only is an error. Where the checksum is `x-linked-etag` the http addresses are asked for it first,
     once and shortly; where none can be reached, mirrors and paths are taken at their word.
+
+    `cache` is a folder that builds share: what comes over the network under a checksum is kept there by it. Whoever
+    wants a file first fetches it, the others wait; `told` is given a line when we wait, or find a file damaged there.
 
     `partial` is a folder for what is under way: a later call with the same folder resumes there. `progress` is told of
     each piece that comes over the network. A destination that has the expected checksum already is left as it is.
@@ -65,20 +71,35 @@ def fetch(
     if source.sha256 not in (None, LINKED) and destination.is_file() and checksum(destination) == source.sha256:
         return Fetched(str(destination), source.sha256, destination.stat().st_size)
     with _disk_failures_told(source):
-        partial.mkdir(parents=True, exist_ok=True)
-        place, file = _first_that_gives(source, mirror, partial, network, progress)
-        fetched = Fetched(shown(place.address), checksum(file), file.stat().st_size)
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        _move(file, destination)
-        for left in partial.glob(f"{_stem(source)}-*"):
-            left.unlink()
+        if cache is None or source.sha256 in (None, LINKED) or not any(map(is_http, source.addresses)):
+            return _bring(source, destination, network, partial, mirror, progress)
+        with entry(cache, source.sha256, network.stop, told) as kept:
+            if kept.is_file():
+                fetched = Fetched(str(kept), source.sha256, kept.stat().st_size)
+            else:
+                under_way = cache / f"{source.sha256}.partial"
+                fetched = _bring(source, kept, network, under_way, mirror, progress)
+                shutil.rmtree(under_way)  # with what a build that called the file otherwise may have left
+            copy(kept, destination)
     return fetched
 
 
-def checksum(file: Path) -> str:
-    """Return the sha256 of a file's bytes, hexadecimal."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+def _bring(
+    source: Source,
+    destination: Path,
+    network: Network,
+    partial: Path,
+    mirror: str | None,
+    progress: Progress | None,
+) -> Fetched:
+    """Bring a source to `destination` from the first place that has it; what was under way is gone then."""
+    partial.mkdir(parents=True, exist_ok=True)
+    place, file = _first_that_gives(source, mirror, partial, network, progress)
+    fetched = Fetched(shown(place.address), checksum(file), file.stat().st_size)
+    move(file, destination)
+    for left in partial.glob(f"{_stem(source)}-*"):
+        left.unlink()
+    return fetched
 
 
 def _announced(source: Source, network: Network) -> str | None:
@@ -111,7 +132,7 @@ def _first_that_gives(
     wrong: list[str] = []
     for place in mirrored(source, mirror):
         try:
-            return place, _bring(source, place, partial, network, progress)
+            return place, _asked(source, place, partial, network, progress)
         except MissingError:
             continue
         except WrongFileError as error:
@@ -129,7 +150,7 @@ def _first_that_gives(
     for address in source.addresses:
         place = Place(address, source.member)
         try:
-            return place, _bring(source, place, partial, network, progress)
+            return place, _asked(source, place, partial, network, progress)
         except WrongFileError as error:
             failures.append(f"{shown(address)}: {error}; has it been published anew? Then its sha256 must be too")
         except StreamError as error:
@@ -138,69 +159,53 @@ def _first_that_gives(
     raise FetchError(f"{source.name}: could not fetch {source.file}{expected}: {'; '.join(failures)}")
 
 
-def _bring(source: Source, place: Place, partial: Path, network: Network, progress: Progress | None) -> Path:
+def _asked(source: Source, place: Place, partial: Path, network: Network, progress: Progress | None) -> Path:
     """Return the expected file, brought from a place into the folder `partial`."""
     mark = hashlib.sha256(f"{place.address} {place.member}".encode()).hexdigest()[:16]
     part = partial / f"{_stem(source)}-{mark}.part"
     expected = None if source.sha256 == LINKED else source.sha256
     if place.address in PYDOCS:
         try:
-            write_pydocs(place.address, part)
+            with _PARSING:
+                write_pydocs(place.address, part)
         except ValueError as error:
             raise StreamError(str(error)) from error
-        return _checked(expected, place.member, part, part)
+        return _checked(source, expected, place.member, part, part)
     if not is_http(place.address):
-        if not Path(place.address).is_file():
+        if not local(place.address).is_file():
             raise MissingError("no such file; check the path")
-        return _checked(expected, place.member, Path(place.address), part)
+        return _checked(source, expected, place.member, local(place.address), part)
     if source.sha256 == LINKED and place.address in source.addresses:  # a mirror need not announce it
         expected = network.announced_sha256(place.address)
         if expected is None:
             raise StreamError(f"announces no sha256 in {LINKED}; write the file's own into the settings")
     is_sure = network.download(place.address, part, progress).is_sure
     try:
-        return _checked(expected, place.member, part, part)
+        return _checked(source, expected, place.member, part, part)
     except WrongFileError:
         part.unlink()
         if is_sure:
             raise
     network.download(place.address, part, progress)  # afresh, once: pieces of two versions may have been put together
     try:
-        return _checked(expected, place.member, part, part)
+        return _checked(source, expected, place.member, part, part)
     except WrongFileError:
         part.unlink()
         raise
 
 
-def _checked(expected: str | None, member: str | None, file: Path, part: Path) -> Path:
+def _checked(source: Source, expected: str | None, member: str | None, file: Path, part: Path) -> Path:
     """Return `part`, or a file beside it, with the expected content of `file`."""
     if member is not None:
         file, archive = part.with_suffix(".member"), file
-        unpack(archive, member, file)
+        unpack(archive, member, file, source.most_unpacked_bytes)
     got = checksum(file)
     if expected not in (None, got):
         raise WrongFileError(f"{file.stat().st_size:,} bytes have sha256 {got}, expected {expected}")
     if file.parent != part.parent:
-        refuse_without_space(part.parent, file.stat().st_size)
-        shutil.copyfile(file, part)
+        copy(file, part)
         file = part
     return file
-
-
-def _move(file: Path, destination: Path) -> None:
-    """Put a file in its place by rename, through a copy beside it where the place is on another disk."""
-    try:
-        file.replace(destination)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        refuse_without_space(destination.parent, file.stat().st_size)
-        temporary = destination.with_name(destination.name + ".tmp")
-        try:
-            shutil.copyfile(file, temporary)
-            temporary.replace(destination)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -218,4 +223,4 @@ def _disk_failures_told(source: Source) -> Iterator[None]:
 
 def _stem(source: Source) -> str:
     """Return what the names of a source's partial files begin with."""
-    return hashlib.sha256(f"{source.name} {source.sha256}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{source.role} {source.file} {source.sha256}".encode()).hexdigest()[:16]

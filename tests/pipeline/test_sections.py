@@ -61,11 +61,22 @@ def test_the_graph_is_that_of_dvc_yaml(build):
 def test_the_corpus_shows_sources_with_licence_and_hash_and_held_out_fertility(build):
     listed, splits, tasks = blocks(sections.corpus(), Table)
     (hashes,) = blocks(sections.corpus(), KeyValues)
-    assert listed.rows == (("Tales", "corpus", "CC0-1.0", 1400),)
+    assert listed.rows == (("Tales", "corpus", "CC0-1.0", 1, 1400),)
     assert hashes.items == (("corpus/tales.txt", "dd"),)
     assert splits.note.endswith("Left out: 1 duplicates, 3 that could not be read.")
     assert splits.rows == (("train", 8, 1200, 400, 3, 3.0, None), ("validation", 2, 200, 80, 1, 2.5, 2.25))
     assert tasks.rows == (("classification", 4, 1, 4), ("instructions", 4, 2, 4))
+
+
+def test_a_source_of_many_files_is_one_row(build):
+    page = {"name": "News", "sha256": "ee", "licence": "CC0-1.0"}
+    kept = [page | {"file": f"corpus/news/{number}.txt", "size_bytes": 10} for number in range(1000)]
+    tasks = page | {"file": "tasks/news.json", "size_bytes": 5}
+    (build / "data/raw/sources.json").write_text(json.dumps([*kept, tasks]))
+    listed = blocks(sections.corpus(), Table)[0]
+    (hashes,) = blocks(sections.corpus(), KeyValues)
+    assert listed.rows == (("News", "corpus", "CC0-1.0", 1000, 10_000), ("News", "tasks", "CC0-1.0", 1, 5))
+    assert hashes.items == (("News, 1000 files", "each in data/raw/sources.json"), ("tasks/news.json", "ee"))
 
 
 def test_the_base_model_stands_beside_xz(build):

@@ -32,6 +32,11 @@ class Server:
     knows_if_range: bool = True
     retry_after: list[str] = field(default_factory=list)
     """What a refusal says in `retry-after`, one after the other; its clock stands at 07:28:00 of that day."""
+    refusing: dict[str, str] = field(default_factory=dict)
+    """Statuses that are always given for a path, whatever is next in `answers`."""
+    at_once: int = 0
+    most_at_once: int = 0
+    counting: threading.Lock = field(default_factory=threading.Lock)
     closing: threading.Event = field(default_factory=threading.Event)
 
 
@@ -43,9 +48,19 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
             pass
 
         def do_GET(self) -> None:
+            with server.counting:
+                server.at_once += 1
+                server.most_at_once = max(server.most_at_once, server.at_once)
+            try:
+                self.give()
+            finally:
+                with server.counting:
+                    server.at_once -= 1
+
+        def give(self) -> None:
             wanted, condition = self.headers.get("range"), self.headers.get("if-range")
             server.asked.append(" ".join(each for each in (self.path, wanted, condition) if each))
-            how = server.answers.pop(0) if server.answers else "well"
+            how = server.refusing.get(self.path) or (server.answers.pop(0) if server.answers else "well")
             if how == "silent":
                 server.closing.wait(10)
                 self.close_connection = True

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ NOBODY = "http://127.0.0.1:9"  # the discard port: nobody listens, nothing leave
 
 
 def source(*addresses: str, sha256: str | None = SHA256, member: str | None = None) -> Source:
-    return Source("poem", "book/poem.txt", "corpus", addresses, sha256, "public domain", member)
+    return Source(role="corpus", addresses=addresses, name="poem", file="book/poem.txt", sha256=sha256, member=member)
 
 
 def zipped(**members: bytes) -> bytes:
@@ -429,3 +430,48 @@ def test_an_address_that_fails_when_asked_quickly_is_asked_again(server: Any, pl
     server.answers += ["500"]
     assert places.bring(source(f"{server.address}/poem.txt", sha256=LINKED)).sha256 == SHA256
     assert server.asked == ["HEAD /poem.txt", "HEAD /poem.txt", "/poem.txt"]
+
+
+def test_what_came_over_the_network_is_kept_for_others_by_its_checksum(
+    server: Any, places: Places, tmp_path: Path
+) -> None:
+    server.files["/poem.txt"] = CONTENT
+    cache, address = tmp_path / "cache", f"{server.address}/poem.txt"
+    assert places.bring(source(address), cache=cache).address == address
+    places.destination.unlink()
+    assert places.bring(source(address), cache=cache) == Fetched(str(cache / SHA256), SHA256, 35)
+    assert places.destination.read_bytes() == CONTENT
+    assert server.asked == ["/poem.txt"]
+    assert [each.name for each in cache.iterdir() if each.suffix != ".lock"] == [SHA256]
+    places.destination.write_bytes(OTHER)  # an edit of ours is nobody else's
+    assert (cache / SHA256).read_bytes() == CONTENT
+
+
+def test_a_damaged_file_in_the_cache_is_named_and_fetched_again(server: Any, places: Places, tmp_path: Path) -> None:
+    server.files["/poem.txt"] = CONTENT
+    (tmp_path / SHA256).write_bytes(OTHER)
+    told: list[str] = []
+    places.bring(source(f"{server.address}/poem.txt"), cache=tmp_path, told=told.append)
+    assert told == [f"{tmp_path / SHA256}: damaged; it is removed and fetched again"]
+    assert (tmp_path / SHA256).read_bytes() == places.destination.read_bytes() == CONTENT
+
+
+def test_a_download_into_the_cache_that_stopped_is_resumed(server: Any, places: Places, tmp_path: Path) -> None:
+    server.files["/poem.txt"] = CONTENT
+    server.answers += ["half"]
+    places.failure(source(f"{server.address}/poem.txt"), attempts=1, cache=tmp_path / "cache")
+    places.bring(source(f"{server.address}/poem.txt"), cache=tmp_path / "cache")
+    assert server.asked[1] == '/poem.txt bytes=18- "first"'
+
+
+def test_what_is_on_this_machine_is_not_kept_twice(places: Places, tmp_path: Path) -> None:
+    (tmp_path / "own.txt").write_bytes(CONTENT)
+    places.bring(source(str(tmp_path / "own.txt")), cache=tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_member_that_unpacks_to_too_much_is_refused(server: Any, places: Places) -> None:
+    server.files["/poems.zip"] = zipped(poem=bytes(10_000_000))
+    wanted = replace(source(f"{server.address}/poems.zip", member="poem"), most_unpacked_bytes=1_000_000)
+    message = places.failure(wanted)
+    assert "poem unpacks to 10,000,000 bytes; most_unpacked_bytes is 1,000,000" in message
