@@ -154,6 +154,23 @@ def mirror() -> str | None:
     return os.environ.get("PIPELINE_MIRROR") or None
 
 
+def cache() -> Path | None:
+    """Return `PIPELINE_CACHE`, a folder that builds share: what comes over the network is kept there by checksum."""
+    given = os.environ.get("PIPELINE_CACHE")
+    return Path(given).expanduser() if given else None
+
+
+def downloads() -> int:
+    """Return how many files are fetched at a time: `PIPELINE_DOWNLOADS`, 4 unless told.
+
+    Raises ValueError for what is no number from 1.
+    """
+    given = os.environ.get("PIPELINE_DOWNLOADS") or "4"
+    if not (given.isdecimal() and int(given) >= 1):
+        raise ValueError(f"PIPELINE_DOWNLOADS is {given}; expected a whole number, 1 or more")
+    return int(given)
+
+
 def judge() -> tuple[str | None, str | None]:
     """Return `PIPELINE_JUDGE_ADDRESS` and `PIPELINE_JUDGE_KEY`, the server that judges and its key."""
     return os.environ.get("PIPELINE_JUDGE_ADDRESS") or None, os.environ.get("PIPELINE_JUDGE_KEY") or None

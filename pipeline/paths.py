@@ -10,6 +10,7 @@ PRESETS = Path("presets")
 GRAPH = Path("dvc.yaml")
 CONSTRAINTS = Path("constraints.txt")
 INTERPRETER = Path("data/interpreter.txt")
+OUTSIDE = Path("data/outside.txt")
 
 SOURCES = Path("data/raw/sources.json")
 RAW_CORPUS = Path("data/raw/corpus")

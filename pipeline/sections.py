@@ -107,12 +107,26 @@ def corpus() -> Section:
     """Return sources, sizes, how well the vocabulary fits, and the records of both tasks."""
     sources = json.loads(paths.SOURCES.read_text(encoding="utf-8"))
     tokens, shards, records = numbers("tokenize"), numbers("shard"), numbers("prepare")
+    by_source: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for each in sources:
+        by_source.setdefault((each["name"], each["file"].partition("/")[0]), []).append(each)
     listed = Table(
         "Sources",
-        (Column("source"), Column("for"), Column("licence"), Column("size", "bytes")),
-        tuple((each["name"], each["file"].partition("/")[0], each["licence"], each["size_bytes"]) for each in sources),
+        (Column("source"), Column("for"), Column("licence"), Column("files"), Column("size", "bytes")),
+        tuple(
+            (name, role, files[0]["licence"], len(files), sum(each["size_bytes"] for each in files))
+            for (name, role), files in by_source.items()
+        ),
     )
-    hashes = KeyValues("SHA-256 of the sources", tuple((each["file"], each["sha256"]) for each in sources))
+    hashes = KeyValues(
+        "SHA-256 of the sources",
+        tuple(
+            (files[0]["file"], files[0]["sha256"])
+            if len(files) == 1
+            else (f"{name}, {len(files)} files", f"each in {paths.SOURCES}")
+            for (name, _), files in by_source.items()
+        ),
+    )
     splits = Table(
         "The corpus by split",
         (

@@ -56,6 +56,7 @@ def project(tmp_path_factory) -> Path:
             shutil.copy(ROOT / name, folder / name)
     (folder / "data").mkdir()
     (folder / "data/interpreter.txt").write_text("the one that runs this\n")
+    (folder / "data/outside.txt").touch()
     yaml = YAML()  # which keeps the comments, so that dvc meets the file as users have it
     params = yaml.load((ROOT / "presets/default.yaml").read_text(encoding="utf-8"))
     change(params, TINY)

@@ -98,7 +98,7 @@ class Mirror:
         if source["role"] == "weights":
             return self.weights(source, place)
         real = next(REAL.rglob(Path(source["file"]).name))
-        if source["member"]:
+        if source.get("member"):
             with zipfile.ZipFile(place, "w") as archive:
                 archive.write(real, source["member"])
         else:
@@ -149,6 +149,7 @@ def run(prefect_server, project, mirror) -> Callable[..., None]:
         (project / name).symlink_to(ROOT / name)
     (project / "data").mkdir()
     (project / "data/interpreter.txt").write_text("the one that runs this\n")
+    (project / "data/outside.txt").touch()
 
     def run(name: str, changes: dict[str, Any] | None = None) -> None:
         sections = overlaid(overlaid(preset(name), SHRUNK), changes or {})

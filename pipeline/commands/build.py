@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from pipeline import dag, processes, stages
+from pipeline import dag, outside, processes, stages
 from pipeline.orchestration import io, server, stage
 
 
@@ -23,6 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
 def build(force: bool = False) -> None:
     """Bring every stage up to date; the first that fails ends the build, a wrong setting of any before it begins."""
     graph = dag.stages()
+    outside.note()
     stages.check_settings([each.name for each in graph])
     for each in graph:
         reproduce.with_options(name=each.name)(each.name, force)  # type: ignore[attr-defined]  # a Task

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from pipeline import processes, stages
+from pipeline import outside, processes, stages
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run `dvc repro`; no server is started where nothing is stale, no stage where a setting is wrong."""
+    outside.note()
     flags = {"--force": arguments.force, "--single-item": arguments.single_item}
     command = [*DVC, "repro", *(flag for flag, is_given in flags.items() if is_given), *arguments.targets]
     with ThreadPoolExecutor(1) as asker:

@@ -1,18 +1,24 @@
 """Fetch every source of the build: corpus, task files, a vocabulary, published weights; each checked."""
 
+import itertools
 import json
 import logging
 import platform
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from components.corpus.fetch import Fetched, Source, fetch
+from components.corpus.fetch import Fetched
+from components.corpus.listing import listed, manifested
+from components.corpus.parallel import fetch_all
+from components.corpus.source import Source
 from pipeline import checks, machine, paths, tracking
 from pipeline.orchestration import io, stage
 
 log = logging.getLogger(__name__)
+
+NAMED = 5  # files that are skipped, each in a line
 
 FOLDERS = {
     "corpus": paths.RAW_CORPUS,
@@ -27,14 +33,17 @@ class DownloadSettings:
     """What the build reads from outside."""
 
     sources: tuple[Source, ...]
-    """Each file with its role, addresses, hash and licence."""
+    """Each file, or folder of files, with its role, addresses, hash and licence."""
 
     def __post_init__(self) -> None:
-        """Refuse two sources for one file, and a build without a corpus."""
-        files = [(source.role, source.file) for source in self.sources]
-        for file in files:
-            if files.count(file) > 1:
-                raise ValueError(f"sources name the file {file[1]} of role {file[0]} twice; expected each once")
+        """Refuse two sources for one file, one inside the other's folder, and a build without a corpus."""
+        places = [PurePosixPath(source.role, source.file) for source in self.sources]
+        for number, place in enumerate(places):
+            if place in places[:number]:
+                file = place.relative_to(place.parts[0])
+                raise ValueError(f"sources name the file {file} of role {place.parts[0]} twice; give one another file")
+            if outer := next((each for each in places if each in place.parents), None):
+                raise ValueError(f"sources name {place}, which is below {outer}; give one another file")
         if not any(source.role == "corpus" for source in self.sources):
             raise ValueError("sources hold no corpus; expected at least one source with role: corpus")
 
@@ -43,7 +52,7 @@ class DownloadSettings:
 def download(download: DownloadSettings) -> None:
     """Fetch every source, check the files and put them in their folders, one per role."""
     work = paths.WORK / "download"  # not by params: what has come of a file serves any settings that name it
-    inventory = [take(source, work) for source in download.sources]
+    inventory = take(expand(download.sources, work), work)
     check(inventory)
     publish(inventory, work)
     tracking.record(
@@ -52,22 +61,57 @@ def download(download: DownloadSettings) -> None:
 
 
 @io
-def take(source: Source, work: Path) -> dict[str, str | int]:
-    """Fetch one source into the work folder and return its row of the inventory."""
-    target = work / source.role / source.file
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fetched: Fetched = fetch(source, target, mirror=machine.mirror(), partial=work / "partial")
-    log.info("%s: %d bytes from %s", source.name, fetched.size_bytes, fetched.address)
-    row: dict[str, str | int] = {
+def expand(sources: tuple[Source, ...], work: Path) -> list[Source]:
+    """Return a source for each file: those of folders, of patterns and of manifests, which are fetched for that."""
+    files: list[Source] = []
+    for source in sources:
+        if source.manifest:
+            listing = manifested(source, bring([replace(source, manifest=False)], work / "manifests", work)[0][0])
+        else:
+            listing = listed(source)
+        for each in listing.skipped[:NAMED]:
+            log.warning("%s: skipped %s", source.name, each)
+        if len(listing.skipped) > NAMED:
+            log.warning("%s: skipped %d more", source.name, len(listing.skipped) - NAMED)
+        files += listing.files
+    return files
+
+
+@io
+def take(files: list[Source], work: Path) -> list[dict[str, str | int]]:
+    """Fetch every file into the work folder and return the inventory, a row for each."""
+    came = [fetched for _, fetched in bring(files, work, work)]
+    for name, group in itertools.groupby(zip(files, came, strict=True), key=lambda each: each[0].name):
+        its = [fetched for _, fetched in group]
+        what = f"from {its[0].address}" if len(its) == 1 else f"in {len(its)} files"
+        log.info("%s: %d bytes %s", name, sum(each.size_bytes for each in its), what)
+    return [row(source, fetched) for source, fetched in zip(files, came, strict=True)]
+
+
+def row(source: Source, fetched: Fetched) -> dict[str, str | int]:
+    """Return a file's row of the inventory."""
+    known: dict[str, str | int] = {
         "file": f"{source.role}/{source.file}",
         "name": source.name,
         "sha256": fetched.sha256,
         "size_bytes": fetched.size_bytes,
-        "licence": source.licence,
+        "licence": source.licence or "not stated",
     }
-    if fetched.address.startswith("pydocs:"):
-        row["python"] = platform.python_version()
-    return row
+    return known | ({"python": platform.python_version()} if fetched.address.startswith("pydocs:") else {})
+
+
+def bring(files: list[Source], folder: Path, work: Path) -> list[tuple[Path, Fetched]]:
+    """Fetch files below a folder, by their roles, some at a time; return where each is and what came."""
+    targets = [folder / source.role / source.file for source in files]
+    fetched = fetch_all(
+        list(zip(files, targets, strict=True)),
+        threads=machine.downloads(),
+        partial=work / "partial",
+        mirror=machine.mirror(),
+        cache=machine.cache(),
+        told=log.info,
+    )
+    return list(zip(targets, fetched, strict=True))
 
 
 @io

@@ -185,3 +185,18 @@ def test_a_process_of_this_machine_is_known_to_be_dead_and_no_other():
 )
 def test_the_make_of_a_processor_is_read_from_what_linux_says(cpuinfo, make):
     assert machine._make(cpuinfo) == make
+
+
+def test_the_cache_is_where_the_environment_says_or_nowhere(monkeypatch):
+    assert machine.cache() is None
+    monkeypatch.setenv("PIPELINE_CACHE", "~/files")
+    assert machine.cache() == Path.home() / "files"
+
+
+def test_four_files_are_fetched_at_a_time_unless_told(monkeypatch):
+    assert machine.downloads() == 4
+    monkeypatch.setenv("PIPELINE_DOWNLOADS", "16")
+    assert machine.downloads() == 16
+    monkeypatch.setenv("PIPELINE_DOWNLOADS", "0")
+    with pytest.raises(ValueError, match="PIPELINE_DOWNLOADS is 0; expected a whole number, 1 or more"):
+        machine.downloads()

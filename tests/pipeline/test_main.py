@@ -97,7 +97,6 @@ def test_wrong_settings_are_told_before_anything_is_started(project, corpus, mai
     assert line.removeprefix("error: ").split("; ") == [
         "download.sources.0.name is 7",
         "expected string",
-        "download.sources.0.licence is missing",
         "download.sources.0.license is no setting",
     ]
     assert sorted(path.name for path in project.iterdir()) == ["dvc.yaml", "given.txt", "params.yaml"]

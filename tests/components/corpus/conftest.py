@@ -4,6 +4,7 @@ import gzip
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,9 +23,21 @@ class Server:
     answers: list[str] = field(default_factory=list)
     """`404`, `500`, ...: this status; `half`: half of what was asked, then hang up; `whole`: no Range; `silent`: none
     until the test ends; `endless`: claims 10 ** 18 bytes; `unnamed`: no length, half of it, hang up; `shifted`: another
-    range; `packed`: gzip, unasked; `moved`: a redirection to the same path with `/moved` before it."""
+    range; `packed`: gzip, unasked; `moved`: a redirection to the same path with `/moved` before it; `stall`: a byte,
+    then nothing until the test ends; `drip`: a byte each 0.03 s; `half, then another`: half, and the
+    version is another from then on; `promises more`: claims ten bytes that do not come; `keeps back`: claims, and
+    sends, ten bytes less."""
     asked: list[str] = field(default_factory=list)
     etag: str | None = '"first"'
+    modified: str | None = None
+    knows_if_range: bool = True
+    retry_after: list[str] = field(default_factory=list)
+    """What a refusal says in `retry-after`, one after the other; its clock stands at 07:28:00 of that day."""
+    refusing: dict[str, str] = field(default_factory=dict)
+    """Statuses that are always given for a path, whatever is next in `answers`."""
+    at_once: int = 0
+    most_at_once: int = 0
+    counting: threading.Lock = field(default_factory=threading.Lock)
     closing: threading.Event = field(default_factory=threading.Event)
 
 
@@ -36,14 +49,27 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
             pass
 
         def do_GET(self) -> None:
+            with server.counting:
+                server.at_once += 1
+                server.most_at_once = max(server.most_at_once, server.at_once)
+            try:
+                self.give()
+            finally:
+                with server.counting:
+                    server.at_once -= 1
+
+        def give(self) -> None:
             wanted, condition = self.headers.get("range"), self.headers.get("if-range")
             server.asked.append(" ".join(each for each in (self.path, wanted, condition) if each))
-            how = server.answers.pop(0) if server.answers else "well"
+            how = server.refusing.get(self.path) or (server.answers.pop(0) if server.answers else "well")
             if how == "silent":
                 server.closing.wait(10)
                 self.close_connection = True
             elif how.isdigit():
-                self.send_response(int(how))
+                self.send_response_only(int(how))
+                if server.retry_after:
+                    self.send_header("date", "Wed, 21 Oct 2015 07:28:00 GMT")
+                    self.send_header("retry-after", server.retry_after.pop(0))
                 self.send_header("content-length", "0")
                 self.end_headers()
             elif how == "moved":
@@ -54,7 +80,14 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
             elif self.path not in server.files:
                 self.send_error(404)
             else:
-                self.answer(server.files[self.path], how, wanted if condition in (None, server.etag) else None)
+                self.answer(server.files[self.path], how, wanted if self.meets(condition) else None)
+
+        def do_CONNECT(self) -> None:
+            server.asked.append(f"CONNECT {self.path}")
+            self.send_error(int(server.answers.pop(0)))
+
+        def meets(self, condition: str | None) -> bool:
+            return not server.knows_if_range or condition in (None, server.etag, server.modified)
 
         def do_HEAD(self) -> None:
             server.asked.append(f"HEAD {self.path}")
@@ -83,21 +116,38 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 self.send_header("content-encoding", "gzip")
             if server.etag:
                 self.send_header("etag", server.etag)
+            if server.modified:
+                self.send_header("last-modified", server.modified)
+            claims = {"endless": 10**18, "promises more": len(content) + 10, "keeps back": len(content) - 10}
             if how == "unnamed":
                 self.send_header("connection", "close")
             else:
-                self.send_header("content-length", str(10**18 if how == "endless" else len(content)))
+                self.send_header("content-length", str(claims.get(how, len(content))))
             self.end_headers()
-            is_half = how in ("half", "unnamed")
-            self.wfile.write(content[: (len(content) + 1) // 2] if is_half else content)
-            self.close_connection = is_half or how == "endless"
+            is_half = how.startswith(("half", "unnamed"))
+            sent = {"stall": 1, "drip": 0, "keeps back": len(content) - 10}
+            self.wfile.write(content[: (len(content) + 1) // 2 if is_half else sent.get(how, len(content))])
+            self.close_connection = is_half or how in claims or how in sent
+            if how == "stall":
+                server.closing.wait(10)
+            elif how == "drip":
+                self.drip(content)
+            elif how == "half, then another":
+                server.etag = f'"{len(server.asked)}"'
+
+        def drip(self, content: bytes) -> None:
+            with suppress(ConnectionError):
+                for byte in content:
+                    self.wfile.write(bytes([byte]))
+                    if server.closing.wait(0.03):
+                        return
 
     return Handler
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     behaviour = Server(address="")
     http = ThreadingHTTPServer(("127.0.0.1", 0), handler(behaviour))

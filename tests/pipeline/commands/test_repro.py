@@ -95,7 +95,6 @@ def test_the_settings_of_all_stale_stages_are_told_together(project):
     with pytest.raises(SettingsError) as refused:
         stages.check_settings(["score", "download"])
     assert str(refused.value).split("; ") == [
-        "download.sources.0.licence is missing",
         "download.sources.0.license is no setting",
         "score.metrics is missing",
         "score.metric is no setting",

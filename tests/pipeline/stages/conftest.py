@@ -65,6 +65,7 @@ def built(prefect_server, tmp_path_factory) -> Iterator[Path]:
         (folder / name).symlink_to(ROOT / name)
     (folder / "data").mkdir()
     (folder / "data/interpreter.txt").write_text("the one that runs this\n")
+    (folder / "data/outside.txt").touch()
     with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: False}):
         patch.chdir(folder)
         write_params(overlaid(settings.read(ROOT / "presets/default.yaml"), TINY))

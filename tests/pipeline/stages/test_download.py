@@ -67,6 +67,63 @@ def test_a_missing_file_is_one_line_and_leaves_nothing(failure, httpserver):
     assert not paths.RAW_CORPUS.exists()
 
 
+def rows():
+    return {each["file"]: each for each in json.loads(paths.SOURCES.read_text())}
+
+
+def test_a_role_and_a_folder_are_enough(run, tmp_path, caplog):
+    texts = tmp_path / "texts"
+    (texts / "old").mkdir(parents=True)
+    (texts / "novel.txt").write_text(TEXT)
+    (texts / "old/tale.md").write_text("Once upon a time.\n")
+    for number in range(6):
+        (texts / f"round-{number}").symlink_to(texts)
+    run("download", {"sources": [{"role": "corpus", "addresses": [str(texts)]}]})
+    assert (paths.RAW_CORPUS / "texts/old/tale.md").read_text() == "Once upon a time.\n"
+    assert rows()["corpus/texts/novel.txt"] == {
+        "file": "corpus/texts/novel.txt",
+        "name": str(texts),
+        "sha256": SHA256,
+        "size_bytes": 40,
+        "licence": "not stated",
+    }
+    said = [each.message for each in caplog.records if each.name == "pipeline.stages.download"]
+    assert said[0] == f"{texts}: skipped {texts}/round-0: a link to a folder, which is not followed"
+    assert said[5:] == [f"{texts}: skipped 1 more", f"{texts}: 58 bytes in 2 files"]
+
+
+def test_a_manifest_brings_each_of_its_files_checked(run, failure, httpserver):
+    pages = {f"page {number}.txt": f"This is page {number}.\n" for number in range(20)}
+    lines = [f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n" for name, text in pages.items()]
+    manifest = "".join(lines)
+    httpserver.expect_request("/pages/SHA256SUMS").respond_with_data(manifest)
+    for name, text in pages.items():
+        httpserver.expect_request(f"/pages/{name}").respond_with_data(text)
+    wanted = {
+        "role": "corpus",
+        "addresses": [httpserver.url_for("/pages/SHA256SUMS")],
+        "sha256": hashlib.sha256(manifest.encode()).hexdigest(),
+        "manifest": True,
+    }
+    run("download", {"sources": [wanted]})
+    assert {each.name: each.read_text() for each in paths.RAW_CORPUS.glob("pages/*")} == pages
+    assert len(rows()) == 20
+    httpserver.clear()
+    httpserver.expect_request("/pages/SHA256SUMS").respond_with_data(manifest)
+    httpserver.expect_request("/pages/page 0.txt").respond_with_data("Not that page.\n")
+    said = failure("download", {"sources": [wanted]})
+    assert "could not fetch pages/page" in said
+
+
+def test_a_second_build_takes_from_the_cache_what_the_first_has_fetched(run, monkeypatch, tmp_path, httpserver):
+    httpserver.expect_ordered_request("/novel.txt").respond_with_data(TEXT)
+    monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path / "cache"))
+    for _ in range(2):
+        run("download", {"sources": [source(httpserver.url_for("/novel.txt"))]})
+        assert (paths.RAW_CORPUS / "novel.txt").read_text() == TEXT
+    assert len(httpserver.log) == 1
+
+
 def parsed(*sources):
     return settings.parse("download", {"sources": list(sources)}, DownloadSettings)
 
@@ -77,5 +134,18 @@ def test_a_build_without_a_corpus_is_refused():
 
 
 def test_two_sources_for_one_file_are_refused():
-    with pytest.raises(settings.SettingsError, match=r"sources name the file novel\.txt of role corpus twice"):
+    with pytest.raises(
+        settings.SettingsError, match=r"sources name the file novel\.txt of role corpus twice; give one another"
+    ):
         parsed(source("a.txt"), source("b.txt"))
+
+
+def test_a_file_inside_the_folder_of_another_source_is_refused():
+    with pytest.raises(settings.SettingsError, match=r"sources name corpus/texts/a\.txt, which is below corpus/texts;"):
+        parsed(source("/home/me/texts", file="texts"), source("a.txt", file="texts/a.txt"))
+
+
+def test_what_is_left_out_has_its_default():
+    (short,) = parsed({"role": "corpus", "addresses": ["/home/me/texts"]}).sources
+    assert (short.name, short.file) == ("/home/me/texts", "texts")
+    assert (short.sha256, short.licence, short.member, short.manifest) == (None, None, None, False)

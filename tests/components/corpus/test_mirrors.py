@@ -1,0 +1,35 @@
+"""Where a mirror is asked for a file, likeliest first."""
+
+from pathlib import Path
+
+from components.corpus.mirrors import Place, mirrored
+from components.corpus.source import Source
+
+SMS = Source(
+    role="tasks",
+    addresses=("https://example.org/228/sms+spam.zip",),
+    file="spam/messages",
+    sha256="0" * 64,
+    member="messages.txt",
+)
+
+
+def test_a_server_is_asked_for_the_addresss_path_then_for_the_file_then_for_bare_names() -> None:
+    assert list(mirrored(SMS, "http://mirror/base/")) == [
+        Place("http://mirror/base/228/sms+spam.zip", "messages.txt"),
+        Place("http://mirror/base/spam/messages", None),
+        Place("http://mirror/base/sms+spam.zip", "messages.txt"),
+        Place("http://mirror/base/messages.txt", None),
+    ]
+
+
+def test_a_folder_is_asked_for_what_it_has(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/messages.txt").touch()
+    assert list(mirrored(SMS, str(tmp_path))) == [Place(str(tmp_path / "deep/messages.txt"), None)]
+
+
+def test_no_mirror_is_asked_for_a_file_of_this_machine(tmp_path: Path) -> None:
+    own = Source(role="corpus", addresses=("/texts/own.txt",))
+    assert list(mirrored(own, str(tmp_path))) == []
+    assert list(mirrored(SMS, None)) == []
