@@ -252,49 +252,5 @@ def test_a_cluster_without_room_is_named_with_what_it_has(found):
     assert came.endswith("Ray says: The worker group startup timed out after 1.0 seconds waiting for 3 workers")
 
 
-@pytest.fixture
-def ask(monkeypatch, tmp_path):
-    """Return what asks for a training on the cluster at an address, and has its error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PIPELINE_DEVICE", "cpu")
-
-    def ask(address: str) -> str:
-        monkeypatch.setenv("RAY_ADDRESS", address)
-        with pytest.raises(ValueError) as caught:
-            launch.run(refusing)
-        return str(caught.value)
-
-    return ask
-
-
-@pytest.mark.parametrize("address", ["ray://head:10001", "http://127.0.0.1:8265", "local", "head", "head:", ":6379"])
-def test_what_is_no_address_of_a_head_is_refused(ask, address):
-    assert ask(address) == f"RAY_ADDRESS is {address}; expected host:port of a running cluster's head, or auto"
-
-
-def test_without_ray_the_extra_is_named(ask, monkeypatch):
-    monkeypatch.setitem(sys.modules, "ray", None)
-    said = "RAY_ADDRESS is auto, but Ray is not installed; expected the extra: pip install "
-    assert ask("auto").startswith(said)
-
-
-def test_a_cluster_that_does_not_answer_is_named_at_once(ask):
-    pytest.importorskip("ray", reason="the extra `ray` is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        address = f"127.0.0.1:{closed.getsockname()[1]}"
-    said = ask(address)
-    assert said.startswith(
-        f"RAY_ADDRESS is {address}, but that cluster cannot be used from here: [Errno 111] Connection"
-    )
-
-
-def test_what_listens_and_is_no_cluster_is_given_up_soon(ask, monkeypatch):
-    pytest.importorskip("ray", reason="the extra `ray` is not installed")
-    monkeypatch.setattr(ray_train, "ANSWER_S", 1)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        said = ask(f"127.0.0.1:{silent.getsockname()[1]}")
-    assert "cannot be used from here: no answer in 1 s; expected a running one of which this machine is a node" in said
-
-
 if __name__ == "__main__":
     program(Path(sys.argv[1]), sys.argv[2:])
