@@ -3,10 +3,11 @@
 import logging
 import os
 import shutil
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice, tee
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -14,9 +15,9 @@ from components.corpus import documents, reading
 from components.corpus.documents import Document, Duplicate, SplitSettings
 from components.corpus.reading import ReadingSettings, Refused
 from components.tokenizer import table
-from components.tokenizer.bpe import Tokenizer
+from components.tokenizer.bpe import Ids, Tokenizer
 from components.tokenizer.table import Row
-from pipeline import checks, paths, tracking
+from pipeline import checks, machine, paths, tracking
 from pipeline.heartbeat import progress
 from pipeline.orchestration import io, stage
 from pipeline.work import work
@@ -94,22 +95,30 @@ def encode(settings: TokenizeSettings) -> dict[str, int]:
 
 
 def write(found: Iterable[Document], tokenizer: Tokenizer, folder: Path, threads: int) -> None:
-    """Write a row for each document that the folder has none for yet; threads change the time alone."""
-    left, texts = tee(islice(found, table.count(folder), None))
-    ids = tokenizer.encode_each((each.text for each in texts), threads)
-    rows = (
-        Row(
-            document=each.index,
-            source=each.source,
-            split=each.split,
-            place=each.place,
-            begin=each.begin,
-            size_bytes=len(each.text.encode()),
-            ids=its,
-        )
-        for each, its in zip(left, ids, strict=True)
-    )
-    table.write(rows, folder, tokenizer.vocab_size)
+    """Write a row for each document that the folder has none for yet; threads, or a cluster, change the time alone."""
+    done = table.count(folder)
+    read: deque[tuple[int, str, str, str, int, int]] = deque()  # what a row has beside ids, of texts not yet encoded
+
+    def texts() -> Iterator[str]:
+        for each in islice(found, done, None):
+            read.append((each.index, each.source, each.split, each.place, each.begin, len(each.text.encode())))
+            yield each.text
+
+    with closing(_ids(texts(), tokenizer, folder, threads)) as ids:
+        table.write((Row(*read.popleft(), its) for its in ids), folder, tokenizer.vocab_size)
+    assert not read, f"{len(read)} texts have no ids"
+
+
+def _ids(texts: Iterable[str], tokenizer: Tokenizer, folder: Path, threads: int) -> Generator[Ids, None, None]:
+    """Yield the ids of each text, in order: from a Ray cluster where the environment names one, else from here."""
+    if (address := machine.ray_address()) is None:
+        yield from tokenizer.encode_each(texts, threads)
+    else:
+        from integrations import ray_data  # late: what it needs is an extra
+
+        log.info("encoding on the Ray cluster at %s", address)
+        between = folder.with_name("texts")
+        yield from ray_data.encode_each(texts, tokenizer, between, address, machine.handed_on())
 
 
 @io

@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -149,34 +148,13 @@ def program(folder: Path, names: list[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(environment, head):
     """Start a cluster; return the environment of who uses it."""
-    pytest.importorskip("ray", reason="the extra `ray` is not installed")
-    folder = tempfile.mkdtemp(prefix="ray-")  # a short path: sockets stand in it
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    environment = os.environ | {
-        "RAY_ADDRESS": f"127.0.0.1:{port}",
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": secrets.token_hex(32),
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # off, it has everything on loopback
-        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
-        "PYTHONPATH": str(ROOT),
-        "PYTHONUNBUFFERED": "1",
-        "PIPELINE_DEVICE": "cpu",
-        "PIPELINE_SAVE_STEPS": "2",
-    }
-    options = ["--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", f"--temp-dir={folder}"]
-    limits = ["--num-cpus=2", "--include-dashboard=false", "--object-store-memory=100000000"]
-    command = [str(Path(sys.executable).with_name("ray")), "start", *options, *limits]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as head:
-        assert head.stdout is not None
-        lines = iter(head.stdout.readline, b"")
-        assert any(b"Ray runtime started" in line for line in lines)
+    environment["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # off, it has everything on loopback
+    environment["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.2"
+    environment["PIPELINE_SAVE_STEPS"] = "2"
+    with head(2):
         yield environment
-        for process in [*psutil.Process(head.pid).children(recursive=True), head]:
-            process.kill()  # asked to stop, it would take half a minute
-    shutil.rmtree(folder)
 
 
 def launched(folder: Path, environment, *names: str) -> int:
