@@ -27,6 +27,7 @@ def environment() -> dict[str, str]:
         "RAY_ADDRESS": f"127.0.0.1:{port}",
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_USAGE_STATS_ENABLED": "0",
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
         "PIPELINE_DEVICE": "cpu",
