@@ -27,7 +27,7 @@ repro: setup
 test: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-# Trainings on a Ray cluster that the tests start, in an environment of their own with the extra (240 MB).
+# Tokens, shards and trainings on Ray clusters of the tests, in an environment of their own with the extra (240 MB).
 test-ray: .venv-ray/installed
 	PATH=$(CURDIR)/.venv-ray/bin:$(PATH) .venv-ray/bin/python -m pytest tests/integrations
 

@@ -1,21 +1,16 @@
-"""Ray Train as a launcher: work done in processes of a running Ray cluster, which are one group of torch.distributed.
-
-Ray is the optional extra `ray`, and the cluster is the user's: nothing of it is started here but the job, which ends
-with this process. Its machines share the current folder, under one path, and have the same Python environment.
-"""
+"""Ray Train as a launcher: work in processes of a running Ray cluster, which are one group of torch.distributed."""
 
 import os
 import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
+
+from integrations import ray_cluster
+from integrations.ray_cluster import line
 
 Work = Callable[[int, Callable[[bytes], None], Callable[[], bool]], None]
 """Called in each process with its number, what sends words to the launcher, and what tells whether it is to stop.
@@ -23,9 +18,7 @@ Work = Callable[[int, Callable[[bytes], None], Callable[[], bool]], None]
 It is done where it returns, or ends by SystemExit with status 0 or `STOPPED`; with another it has failed.
 """
 
-INSTALL = "pip install --constraint constraints.txt --constraint constraints-ray.txt --editable '.[ray]'"
 STOPPED = 128 + signal.SIGTERM
-ANSWER_S = 20  # for the cluster's head to say how it is; it takes about one
 LISTEN_S = 0.5  # between two looks at whether the processes still run, or are to stop
 NOTICE_S = 5  # after a failure: Ray looks every two seconds who is dead, and that may be what made others fail
 SAVING_S = 600  # what keeping the state may take where they are to stop
@@ -49,7 +42,7 @@ def run(
     Raises ValueError where the address is none, Ray is not installed, or the cluster does not answer or has no room;
     OSError where its machines lack the folder or the modules; ChildProcessError where a process is killed.
     """
-    _connect(address, environment)
+    ray_cluster.connect(address, environment)
     import ray
     from ray.util.queue import Empty, Queue
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -88,46 +81,11 @@ def run(
             ray.shutdown()
 
 
-def _connect(address: str, environment: Mapping[str, str]) -> None:
-    """Be a driver of the cluster; within seconds, or not at all."""
-    host, _, port = address.rpartition(":")
-    if address != "auto" and not (host and "/" not in host and port.isdecimal()):
-        raise ValueError(f"RAY_ADDRESS is {address}; expected host:port of a running cluster's head, or auto")
-    try:
-        import ray
-    except ImportError:
-        raise ValueError(
-            f"RAY_ADDRESS is {address}, but Ray is not installed; expected the extra: {INSTALL}; or unset RAY_ADDRESS"
-        ) from None
-    at_sigterm = signal.getsignal(signal.SIGTERM)
-    status = [sys.executable, "-m", "ray.scripts.scripts", "status", "--address", address]
-    try:
-        if address != "auto":
-            socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()
-        # In a process that can be ended: to what is no head, or a dead one, Ray itself talks for minutes.
-        subprocess.run(status, capture_output=True, text=True, timeout=ANSWER_S, check=True, start_new_session=True)
-        variables = {"env_vars": dict(environment)}
-        ray.init(address=address, runtime_env=variables, log_to_driver=False, configure_logging=False)
-    except (OSError, RuntimeError, ValueError, subprocess.SubprocessError, ray.exceptions.RayError) as error:
-        why = error.stderr.strip().rpartition("\n")[2] if isinstance(error, subprocess.CalledProcessError) else None
-        why = f"no answer in {ANSWER_S} s" if isinstance(error, subprocess.TimeoutExpired) else why or _line(error)
-        raise ValueError(
-            f"RAY_ADDRESS is {address}, but that cluster cannot be used from here: {shorten(why, 200)}; "
-            f"expected a running one of which this machine is a node (`ray start`); or unset RAY_ADDRESS"
-        ) from None
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, at_sigterm)  # Ray has put its own in its place
-
-
 def _bootstrap(work: Work, folder: Path, said: Any, told: Any) -> Callable[[], None]:
-    """Return what a process of the cluster calls; it travels as a whole, for there may be nothing of ours at first."""
-    from ray import cloudpickle
-
-    parcel = cloudpickle.dumps(work)
+    """Return what a process of the cluster calls."""
+    unpack = ray_cluster.packed(work, folder)
 
     def train() -> None:
-        from ray import cloudpickle
         from ray import train as ray_train
         from ray.exceptions import RayError
 
@@ -144,11 +102,9 @@ def _bootstrap(work: Work, folder: Path, said: Any, told: Any) -> Callable[[], N
         said.put((rank, b""))
         threading.Thread(target=listen, daemon=True).start()
         try:
-            os.chdir(folder)
-            work = cloudpickle.loads(parcel)
-        except (OSError, ImportError) as error:
-            expected = f"expected {folder} on a disk that all machines share, and one Python environment"
-            said.put((rank, f"{socket.gethostname()}, a machine of the Ray cluster: {error}; {expected}"))
+            work = unpack()
+        except OSError as error:
+            said.put((rank, str(error)))
             return
         try:
             work(rank, lambda words: said.put((rank, words)), is_told.is_set)
@@ -181,9 +137,9 @@ def _fit(train: Callable[[], None], count: int, resources: Mapping[str, int], no
             if isinstance(getattr(failure, "health_check_failure", failure), RayActorError):
                 return "killed", rank, ""
         rank = min(error.worker_failures)
-        return "failed", rank, _line(error.worker_failures[rank])
+        return "failed", rank, line(error.worker_failures[rank])
     except ControllerError as error:
-        return "not started", 0, _line(error.controller_failure).partition(". ")[0]
+        return "not started", 0, line(error.controller_failure).partition(". ")[0]
     return "done", 0, ""
 
 
@@ -195,7 +151,7 @@ def _judge(end: Any, count: int, address: str, resources: Mapping[str, int]) -> 
     try:
         way, rank, words = ray.get(end)
     except ray.exceptions.RayError as error:
-        lost = f"the Ray cluster at {address} has lost the training: {_line(error)}; {again}"
+        lost = f"the Ray cluster at {address} has lost the training: {line(error)}; {again}"
         raise ChildProcessError(lost) from None
     if way == "killed":
         raise ChildProcessError(f"process {rank + 1} of {count} was killed, or its machine; {again}")
@@ -208,7 +164,3 @@ def _judge(end: Any, count: int, address: str, resources: Mapping[str, int]) -> 
             f"ask for less (PIPELINE_PROCESSES, OMP_NUM_THREADS) or more time "
             f"(RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S); Ray says: {words}"
         )
-
-
-def _line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

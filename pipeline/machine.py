@@ -46,7 +46,7 @@ HANDED_ON = (
     "PIPELINE_SAVE_MINUTES",
     "RAY_ADDRESS",
 )
-"""What a training reads, wherever its processes are; no address or key of another server."""
+"""What processes on other machines read; no address or key of another server."""
 PACKAGES = ("torch", "numpy", "tiktoken", "tokenizers", "pyarrow", "prefect", "dvc", "mlflow", "great-expectations")
 
 
@@ -138,12 +138,12 @@ def is_sharded() -> bool:
 
 
 def ray_address() -> str | None:
-    """Return `RAY_ADDRESS`, the Ray cluster that trainings run on."""
+    """Return `RAY_ADDRESS`, the Ray cluster that tokenizes, shards and trains."""
     return os.environ.get("RAY_ADDRESS") or None
 
 
 def handed_on() -> dict[str, str]:
-    """Return the environment of a training's processes on other machines: the kind of device is the one here."""
+    """Return the environment of processes on other machines: the kind of device is the one here."""
     given = {name: value for name, value in os.environ.items() if name in HANDED_ON or name.startswith("RAY_TRAIN_")}
     modules = [str(Path.cwd()), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**given, "PIPELINE_DEVICE": device().partition(":")[0], "PYTHONPATH": os.pathsep.join(modules)}

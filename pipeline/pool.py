@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
@@ -18,7 +18,9 @@ _AHEAD = 2  # items for each process that are at work, or wait for it, before th
 _function: Callable[[Any], Any]  # of a process of the pool, given to it once: it may be large
 
 
-def in_order(function: Callable[[T], R], items: Iterable[T], processes: int, *, alone: int = 0) -> Iterator[R]:
+def in_order(
+    function: Callable[[T], R], items: Iterable[T], processes: int, *, alone: int = 0
+) -> Generator[R, None, None]:
     """Yield the function's result for each item, in order; the number of processes changes the time alone.
 
     Few items are read ahead. The first `alone` are done here, and so are all where there is one process: others take a
@@ -32,7 +34,7 @@ def in_order(function: Callable[[T], R], items: Iterable[T], processes: int, *, 
         yield from _shared(function, chain([first], items), processes)
 
 
-def _shared(function: Callable[[T], R], items: Iterable[T], processes: int) -> Iterator[R]:
+def _shared(function: Callable[[T], R], items: Iterable[T], processes: int) -> Generator[R, None, None]:
     context = multiprocessing.get_context("spawn")  # a fork would copy locks and threads in whatever state they are
     executor = ProcessPoolExecutor(processes, context, initializer=begin, initargs=(function,))
     waiting: deque[Future[R]] = deque()

@@ -120,12 +120,21 @@ def read(folder: Path, split: str | None = None) -> Iterator[Row]:
                 yield Row(ids=its_ids[offsets[n] : offsets[n + 1]], **facts)
 
 
-def ids(folder: Path, split: str) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]]:
-    """Yield the ids of a split, a row group at a time.
+def counts(folder: Path, split: str) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+    """Yield for each row group the numbers of a split's documents in it, and how many ids each has (document,)."""
+    for _, group in _row_groups(folder, ["document", "split", "count"]):
+        its = group.filter(pc.equal(group["split"], split))
+        yield its["document"].to_numpy(), its["count"].to_numpy()
+
+
+def ids(
+    folder: Path, split: str, first: int = 0
+) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]]:
+    """Yield the ids of a split, a row group at a time, from the row group `first` on.
 
     That is: the number of each document and how many ids it has (document,), and the ids of all end to end (token,).
     """
-    for _, group in _row_groups(folder, ["document", "split", "ids"]):
+    for _, group in _row_groups(folder, ["document", "split", "ids"], first):
         is_in = pc.equal(group["split"], split).to_numpy()
         if is_in.any():
             offsets, its_ids = _lists(group)
@@ -235,8 +244,8 @@ def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.parquet"))
 
 
-def _row_groups(folder: Path, columns: list[str]) -> Iterator[tuple[str, pa.Table]]:
-    """Yield each row group, some of its columns, with its name; groups without rows are left out.
+def _row_groups(folder: Path, columns: list[str], first: int = 0) -> Iterator[tuple[str, pa.Table]]:
+    """Yield each row group from `first` on, some of its columns, with its name; those without rows do not count.
 
     Another thread reads the next one meanwhile.
     """
@@ -244,19 +253,20 @@ def _row_groups(folder: Path, columns: list[str]) -> Iterator[tuple[str, pa.Tabl
     if not files:
         raise ValueError(f"{folder}: no table of tokens; expected a folder with 00000.parquet")
     with ThreadPoolExecutor(1) as other:
-        groups = _read(files, columns)
+        groups = _read(files, columns, first)
         coming = other.submit(next, groups, None)
         while (group := coming.result()) is not None:
             coming = other.submit(next, groups, None)
             yield group
 
 
-def _read(files: Iterable[Path], columns: list[str]) -> Iterator[tuple[str, pa.Table]]:
+def _read(files: Iterable[Path], columns: list[str], first: int) -> Iterator[tuple[str, pa.Table]]:
     for path in files:
         with _opened(path) as file:
-            for n in range(file.num_row_groups):
-                if len(group := file.read_row_group(n, columns=columns)):
-                    yield f"{path.name} group {n + 1}", group
+            filled = [n for n in range(file.num_row_groups) if file.metadata.row_group(n).num_rows]
+            for n in filled[first:]:
+                yield f"{path.name} group {n + 1}", file.read_row_group(n, columns=columns)
+            first = max(first - len(filled), 0)
 
 
 def _opened(path: Path) -> pq.ParquetFile:

@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import IO, Any, Literal, TypeVar
 
@@ -99,17 +99,69 @@ def write(
 
     Raises ValueError for an id outside 0..vocab_size - 1, naming the document.
     """
-    if end_of_text is not None and not 0 <= end_of_text < vocab_size:
-        raise ValueError(f"end_of_text is {end_of_text}; expected an id of the vocabulary, 0..{vocab_size - 1}")
     folder.mkdir(parents=True, exist_ok=True)
     starts = [np.empty((0, 2), np.int64)]
     files: list[Shard] = []
     for n, ids in enumerate(_cut(_stream(documents, starts, end_of_text, vocab_size), shard_size)):
         name = f"{split}-{n:05d}.npy"
         files.append(Shard(name, len(ids), _save(folder / name, ids)))
-    joined = np.concatenate(starts)
-    _save(folder / f"{split}-documents.npy", joined)
-    return Split(split, len(joined), sum(each.ids for each in files), size_bytes, tuple(files))
+    return write_starts(folder, split, np.concatenate(starts), files, size_bytes)
+
+
+def plan(
+    counts: Iterable[tuple[npt.NDArray[Any], npt.NDArray[Any]]], *, has_separator: bool, shard_size: int
+) -> tuple[npt.NDArray[np.int64], list[tuple[int, int]]]:
+    """Return where a split's documents begin, as `write` has it, and where its shards do: what writes each alone.
+
+    `counts` are the numbers of documents and how many ids each has, some at a time; a shard begins in one of these
+    parts, so many ids after that part's first, separators included.
+
+    >>> parts = [(np.array([0, 1]), np.array([3, 2])), (np.array([2]), np.array([4]))]
+    >>> plan(parts, has_separator=True, shard_size=5)[1]
+    [(0, 0), (0, 5), (1, 3)]
+    """
+    starts = [np.empty((0, 2), np.int64)]
+    begins: list[int] = []
+    position = 0
+    for numbers, its_counts in counts:
+        ends = position + np.cumsum(its_counts + has_separator)
+        starts.append(np.stack([numbers, ends - its_counts - has_separator], axis=1))
+        begins.append(position)
+        position = int(ends[-1]) if len(ends) else position
+    cuts = range(0, position, shard_size)
+    parts = [bisect_right(begins, cut) - 1 for cut in cuts]
+    return np.concatenate(starts), [(part, cut - begins[part]) for part, cut in zip(parts, cuts, strict=True)]
+
+
+def write_shard(
+    documents: Iterable[Documents],
+    folder: Path,
+    split: str,
+    n: int,
+    *,
+    skip: int,
+    end_of_text: int | None,
+    vocab_size: int,
+    shard_size: int,
+) -> Shard:
+    """Write shard `n` of a split alone, the same file as `write` does; `documents` begin `skip` ids before it.
+
+    Raises ValueError for an id outside 0..vocab_size - 1, naming the document.
+    """
+    stream = _stream(documents, [], end_of_text, vocab_size)
+    first = next(stream)[skip:]
+    ids = next(_cut(chain([first], stream), shard_size))
+    name = f"{split}-{n:05d}.npy"
+    return Shard(name, len(ids), _save(folder / name, ids))
+
+
+def write_starts(
+    folder: Path, split: str, starts: npt.NDArray[np.int64], files: Iterable[Shard], size_bytes: int
+) -> Split:
+    """Write `{split}-documents.npy`, the starts of `plan`, beside the shards; return what `write_index` takes."""
+    _save(folder / f"{split}-documents.npy", starts)
+    files = tuple(files)
+    return Split(split, len(starts), sum(each.ids for each in files), size_bytes, files)
 
 
 def window_count(ids: int, context_length: int, stride: int) -> int:
@@ -224,6 +276,8 @@ def _stream(
     documents: Iterable[Documents], starts: list[npt.NDArray[np.int64]], end_of_text: int | None, vocab_size: int
 ) -> Iterator[Ids]:
     """Yield the documents' ids and separators, checked and in the stored type; add to `starts` where each begins."""
+    if end_of_text is not None and not 0 <= end_of_text < vocab_size:
+        raise ValueError(f"end_of_text is {end_of_text}; expected an id of the vocabulary, 0..{vocab_size - 1}")
     position = 0
     for numbers, counts, ids in documents:
         ends = np.cumsum(counts)

@@ -1,6 +1,7 @@
 """Lay the ids of each split end to end in memory-mapped shards, over which windows are views."""
 
 import json
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from components.windows import shards
 from components.windows.shards import ShardSettings, Windows
-from pipeline import checks, dag, paths, tracking
+from pipeline import checks, dag, machine, paths, tracking
 from pipeline.orchestration import io, stage
+
+log = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation")
 
@@ -33,22 +36,25 @@ def write(settings: ShardSettings) -> None:
 
 
 def lay(tokens: Path, folder: Path, settings: ShardSettings, *, end_of_text: int, vocab_size: int) -> None:
-    """Lay a table's ids in shards, a thread for each split, and write their index."""
-    sizes = table.sizes(tokens)["size_bytes"]
+    """Lay a table's ids in shards, a thread for each split or on a Ray cluster, and write their index."""
+    found = table.sizes(tokens)["size_bytes"]
+    sizes = {split: int(found.get(split, 0)) for split in SPLITS}
+    separator = end_of_text if settings.separator == "end_of_text" else None
+    how = {"vocab_size": vocab_size, "shard_size": settings.shard_size}
 
     def write_split(split: str) -> shards.Split:
-        return shards.write(
-            table.ids(tokens, split),
-            folder,
-            split,
-            end_of_text=end_of_text if settings.separator == "end_of_text" else None,
-            vocab_size=vocab_size,
-            shard_size=settings.shard_size,
-            size_bytes=int(sizes.get(split, 0)),
-        )
+        documents = table.ids(tokens, split)
+        return shards.write(documents, folder, split, end_of_text=separator, size_bytes=sizes[split], **how)
 
-    with ThreadPoolExecutor(len(SPLITS)) as threads:
-        written = list(threads.map(write_split, SPLITS))
+    if (address := machine.ray_address()) is None:
+        with ThreadPoolExecutor(len(SPLITS)) as threads:
+            written = list(threads.map(write_split, SPLITS))
+    else:
+        from integrations import ray_data  # late: what it needs is an extra
+
+        log.info("sharding on the Ray cluster at %s", address)
+        environment = machine.handed_on()
+        written = ray_data.write_shards(tokens, folder, sizes, address, environment, end_of_text=separator, **how)
     shards.write_index(
         folder, written, context_length=settings.context_length, stride=settings.stride, vocab_size=vocab_size
     )

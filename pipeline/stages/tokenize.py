@@ -4,7 +4,8 @@ import logging
 import os
 import shutil
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice, tee
@@ -18,7 +19,7 @@ from components.overlap.near import NearSettings, matches
 from components.tokenizer import table
 from components.tokenizer.bpe import Ids, Tokenizer
 from components.tokenizer.table import Row
-from pipeline import checks, paths, tracking
+from pipeline import checks, machine, paths, tracking
 from pipeline.heartbeat import progress
 from pipeline.orchestration import io, stage
 from pipeline.pool import in_order
@@ -130,7 +131,7 @@ def without_near(found: Iterator[Text | Refused], settings: NearSettings) -> Ite
 
 
 def write(found: Iterable[Document], tokenizer: Tokenizer, folder: Path, processes: int) -> None:
-    """Write a row for each document that the folder has none for yet; processes change the time alone."""
+    """Write a row for each document that the folder has none for yet; who encodes changes the time alone."""
     done = table.count(folder)
     waiting: deque[tuple[int, str, str, str, int, int]] = deque()  # what a row has beside ids, of texts being encoded
 
@@ -139,14 +140,28 @@ def write(found: Iterable[Document], tokenizer: Tokenizer, folder: Path, process
             waiting.append((each.index, each.source, each.split, each.place, each.begin, len(each.text.encode())))
             yield each.text
 
-    ids = encoded(texts(), tokenizer, processes)
-    table.write((Row(*waiting.popleft(), its) for its in ids), folder, tokenizer.vocab_size)
+    with closing(_ids(texts(), tokenizer, folder, processes)) as ids:
+        table.write((Row(*waiting.popleft(), its) for its in ids), folder, tokenizer.vocab_size)
+    assert not waiting, f"{len(waiting)} texts have no ids"
 
 
-def encoded(texts: Iterable[str], tokenizer: Tokenizer, processes: int) -> Iterator[Ids]:
-    """Yield the ids of each text, in order."""
-    for batch in in_order(tokenizer.encode_batch, _batches(texts), processes, alone=ALONE):
-        yield from batch
+def _ids(texts: Iterable[str], tokenizer: Tokenizer, folder: Path, processes: int) -> Generator[Ids, None, None]:
+    """Yield the ids of each text, in order: from a Ray cluster where the environment names one, else from here."""
+    if (address := machine.ray_address()) is None:
+        yield from encoded(texts, tokenizer, processes)
+    else:
+        from integrations import ray_data  # late: what it needs is an extra
+
+        log.info("encoding on the Ray cluster at %s", address)
+        between = folder.with_name("texts")
+        yield from ray_data.encode_each(texts, tokenizer, between, address, machine.handed_on())
+
+
+def encoded(texts: Iterable[str], tokenizer: Tokenizer, processes: int) -> Generator[Ids, None, None]:
+    """Yield the ids of each text, in order, by processes of this machine."""
+    with closing(in_order(tokenizer.encode_batch, _batches(texts), processes, alone=ALONE)) as batches:
+        for batch in batches:
+            yield from batch
 
 
 def _batches(texts: Iterable[str]) -> Iterator[list[str]]:

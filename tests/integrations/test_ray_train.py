@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -149,34 +148,13 @@ def program(folder: Path, names: list[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(environment, head):
     """Start a cluster; return the environment of who uses it."""
-    pytest.importorskip("ray", reason="the extra `ray` is not installed")
-    folder = tempfile.mkdtemp(prefix="ray-")  # a short path: sockets stand in it
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    environment = os.environ | {
-        "RAY_ADDRESS": f"127.0.0.1:{port}",
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": secrets.token_hex(32),
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # off, it has everything on loopback
-        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
-        "PYTHONPATH": str(ROOT),
-        "PYTHONUNBUFFERED": "1",
-        "PIPELINE_DEVICE": "cpu",
-        "PIPELINE_SAVE_STEPS": "2",
-    }
-    options = ["--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", f"--temp-dir={folder}"]
-    limits = ["--num-cpus=2", "--include-dashboard=false", "--object-store-memory=100000000"]
-    command = [str(Path(sys.executable).with_name("ray")), "start", *options, *limits]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as head:
-        assert head.stdout is not None
-        lines = iter(head.stdout.readline, b"")
-        assert any(b"Ray runtime started" in line for line in lines)
+    environment["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # off, it has everything on loopback
+    environment["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.2"
+    environment["PIPELINE_SAVE_STEPS"] = "2"
+    with head(2):
         yield environment
-        for process in [*psutil.Process(head.pid).children(recursive=True), head]:
-            process.kill()  # asked to stop, it would take half a minute
-    shutil.rmtree(folder)
 
 
 def launched(folder: Path, environment, *names: str) -> int:
@@ -250,50 +228,6 @@ def test_a_cluster_without_room_is_named_with_what_it_has(found):
     came = found["without room"]["came"]
     assert "has {'CPU': 2.0} and did not start 3 process(es) of {'CPU': 1}; ask for less (PIPELINE_PROCESSES" in came
     assert came.endswith("Ray says: The worker group startup timed out after 1.0 seconds waiting for 3 workers")
-
-
-@pytest.fixture
-def ask(monkeypatch, tmp_path):
-    """Return what asks for a training on the cluster at an address, and has its error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PIPELINE_DEVICE", "cpu")
-
-    def ask(address: str) -> str:
-        monkeypatch.setenv("RAY_ADDRESS", address)
-        with pytest.raises(ValueError) as caught:
-            launch.run(refusing)
-        return str(caught.value)
-
-    return ask
-
-
-@pytest.mark.parametrize("address", ["ray://head:10001", "http://127.0.0.1:8265", "local", "head", "head:", ":6379"])
-def test_what_is_no_address_of_a_head_is_refused(ask, address):
-    assert ask(address) == f"RAY_ADDRESS is {address}; expected host:port of a running cluster's head, or auto"
-
-
-def test_without_ray_the_extra_is_named(ask, monkeypatch):
-    monkeypatch.setitem(sys.modules, "ray", None)
-    said = "RAY_ADDRESS is auto, but Ray is not installed; expected the extra: pip install "
-    assert ask("auto").startswith(said)
-
-
-def test_a_cluster_that_does_not_answer_is_named_at_once(ask):
-    pytest.importorskip("ray", reason="the extra `ray` is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        address = f"127.0.0.1:{closed.getsockname()[1]}"
-    said = ask(address)
-    assert said.startswith(
-        f"RAY_ADDRESS is {address}, but that cluster cannot be used from here: [Errno 111] Connection"
-    )
-
-
-def test_what_listens_and_is_no_cluster_is_given_up_soon(ask, monkeypatch):
-    pytest.importorskip("ray", reason="the extra `ray` is not installed")
-    monkeypatch.setattr(ray_train, "ANSWER_S", 1)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        said = ask(f"127.0.0.1:{silent.getsockname()[1]}")
-    assert "cannot be used from here: no answer in 1 s; expected a running one of which this machine is a node" in said
 
 
 if __name__ == "__main__":

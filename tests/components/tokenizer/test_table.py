@@ -151,6 +151,27 @@ def test_the_ids_of_a_split_come_by_row_group_end_to_end(tmp_path, monkeypatch):
     assert train == [([0], [3], [3, 1, 4]), ([2, 3], [0, 2], [255, 0])]
     ((numbers, counts, ids),) = table.ids(tmp_path, "validation")
     assert (numbers.tolist(), counts.tolist(), ids.tolist()) == ([1], [2], [9, 2])
+    assert [numbers.tolist() for numbers, _, _ in table.ids(tmp_path, "train", first=1)] == [[2, 3]]
+
+
+def test_the_documents_of_a_split_are_counted_for_each_row_group_whether_it_has_any_or_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "_ROW_GROUP_IDS", 7)  # documents 0 and 1, then 2 and 3
+    table.write(ROWS, tmp_path, 256)
+    train = [tuple(each.tolist() for each in arrays) for arrays in table.counts(tmp_path, "train")]
+    assert train == [([0], [3]), ([2, 3], [0, 2])]
+    validation = [tuple(each.tolist() for each in arrays) for arrays in table.counts(tmp_path, "validation")]
+    assert validation == [([1], [2]), ([], [])]
+
+
+def test_the_row_groups_of_every_file_are_one_row_of_numbers(tmp_path, small_files):
+    rows = many(np.random.default_rng(0))
+    table.write(rows, tmp_path, 4096)
+    every = list(table.ids(tmp_path, "train"))
+    assert len(list(tmp_path.iterdir())) > 2
+    assert len(every) == len(list(table.counts(tmp_path, "train"))) > 9
+    for first in range(len(every) + 1):
+        left = table.ids(tmp_path, "train", first)
+        assert [each[0].tolist() for each in left] == [each[0].tolist() for each in every[first:]]
 
 
 def test_a_document_is_found_by_its_number(tmp_path, small_files):

@@ -4,7 +4,17 @@ import json
 import numpy as np
 import pytest
 
-from components.windows.shards import ShardSettings, Windows, document, window_count, write, write_index
+from components.windows.shards import (
+    ShardSettings,
+    Windows,
+    document,
+    plan,
+    window_count,
+    write,
+    write_index,
+    write_shard,
+    write_starts,
+)
 
 
 def write_split(folder, ids, split="train", *, context_length, stride, shard_size=1000, vocab_size=100):
@@ -183,6 +193,39 @@ def test_documents_together_are_written_as_one_by_one(tmp_path, end_of_text):
     assert [(tmp_path / "apart" / name).read_bytes() for name in files] == [
         (tmp_path / "together" / name).read_bytes() for name in files
     ]
+
+
+@pytest.mark.parametrize("end_of_text", [None, 99])
+@pytest.mark.parametrize("shard_size", [1, 3, 5, 9, 100])
+def test_shards_written_each_alone_are_those_of_a_stream(tmp_path, shard_size, end_of_text):
+    parts = [  # of the second nothing is in the split, and the fourth has a document without an id
+        (np.array([0, 2]), np.array([3, 2]), np.array([1, 2, 3, 4, 5])),
+        (np.array([], np.int64), np.array([], np.int64), np.array([], np.int64)),
+        (np.array([5]), np.array([7]), np.arange(7)),
+        (np.array([6]), np.array([0]), np.array([], np.int64)),
+        (np.array([7, 8]), np.array([0, 1]), np.array([9])),
+    ]
+    how = {"end_of_text": end_of_text, "vocab_size": 100, "shard_size": shard_size}
+    together = write(parts, tmp_path / "together", "train", size_bytes=7, **how)
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    counts = [(numbers, counts) for numbers, counts, _ in parts]
+    starts, places = plan(counts, has_separator=end_of_text is not None, shard_size=shard_size)
+    files = [
+        write_shard(parts[part:], alone, "train", n, skip=skip, **how)
+        for n, (part, skip) in reversed([*enumerate(places)])
+    ]
+    assert write_starts(alone, "train", starts, reversed(files), 7) == together
+    content = {path.name: path.read_bytes() for path in alone.iterdir()}
+    assert content == {path.name: path.read_bytes() for path in (tmp_path / "together").iterdir()}
+
+
+def test_a_shard_begins_in_a_part_after_what_the_earlier_ones_hold():
+    counts = [(np.array([0, 1]), np.array([3, 2])), (np.array([2]), np.array([4]))]
+    starts, places = plan(counts, has_separator=True, shard_size=5)  # 4 + 3 ids, then 5
+    assert starts.tolist() == [[0, 0], [1, 4], [2, 7]]
+    assert places == [(0, 0), (0, 5), (1, 3)]
+    assert plan([], has_separator=True, shard_size=5)[1] == []
 
 
 def test_a_separator_outside_the_vocabulary_is_refused(tmp_path):
