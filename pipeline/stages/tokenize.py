@@ -10,28 +10,38 @@ from itertools import islice, tee
 from pathlib import Path
 from typing import Literal
 
-from components.corpus import documents, reading
+import pandas as pd
+
+from components.corpus import contract, documents, reading
+from components.corpus.contract import Breach, ContractSettings
 from components.corpus.documents import Document, Duplicate, SplitSettings
 from components.corpus.reading import ReadingSettings, Refused
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
+from components.tokenizer.summary import summary
 from components.tokenizer.table import Row
 from pipeline import checks, paths, tracking
+from pipeline.checks import CheckFailed
 from pipeline.heartbeat import progress
 from pipeline.orchestration import io, stage
 from pipeline.work import work
 
 log = logging.getLogger(__name__)
 
+KINDS: dict[type[Refused], str] = {Duplicate: "duplicates", Breach: "breaches"}
+"""What is left out, as it is counted; all else is refused."""
+
 
 @dataclass(frozen=True)
 class TokenizeSettings:
-    """What is read, splits and vocabulary."""
+    """What is read and kept, splits and vocabulary."""
 
     reading: ReadingSettings
     """How files become documents, and what is too large."""
     split: SplitSettings
     """How documents are split into training and validation."""
+    contract: ContractSettings
+    """What documents, tokens and the split must be."""
     vocabulary: Literal["trained", "gpt2"]
     """Merges trained on the training split, or GPT-2's own from two published files (else tiktoken's copy)."""
     vocab_size: int
@@ -50,7 +60,7 @@ def tokenize(tokenize: TokenizeSettings) -> None:
     """Write the tokenizer and the table of documents."""
     make_tokenizer(tokenize)
     counts = encode(tokenize)
-    check()
+    check(tokenize)
     record(counts)
 
 
@@ -62,7 +72,7 @@ def make_tokenizer(settings: TokenizeSettings) -> None:
         tokenizer = Tokenizer.gpt2(paths.RAW_TOKENIZER if is_here else None)
     else:
         with progress("tokenize: learning the vocabulary", reading.size_bytes(paths.RAW_CORPUS)) as on_read:
-            found = documents.read(paths.RAW_CORPUS, settings.split, settings.reading, on_read)
+            found = read(settings, on_read)
             texts = (each.text for each in found if isinstance(each, Document) and each.split == "train")
             tokenizer = Tokenizer.trained(texts, settings.vocab_size)
     with paths.whole(paths.TOKENIZER) as folder:
@@ -76,14 +86,14 @@ def encode(settings: TokenizeSettings) -> dict[str, int]:
     A run that was killed is gone on with after its last full file.
     """
     tokenizer = Tokenizer.load(paths.TOKENIZER)
-    counts: Counter[str] = Counter(duplicates=0, refused=0)
+    counts: Counter[str] = Counter(duplicates=0, refused=0, breaches=0)
     with (
         work("tokenize") as folder,
         paths.whole(paths.QUARANTINE) as quarantine,
         reading.quarantine(quarantine) as leave_out,
         progress("tokenize", reading.size_bytes(paths.RAW_CORPUS)) as on_read,
     ):
-        found = documents.read(paths.RAW_CORPUS, settings.split, settings.reading, on_read)
+        found = read(settings, on_read)
         write(_kept(found, counts, leave_out), tokenizer, folder / "tokens", threads=os.cpu_count() or 1)
         done = folder / "done"  # a kill while it is copied to another disk shall leave nothing to go on from
         paths.remove(done)
@@ -91,6 +101,24 @@ def encode(settings: TokenizeSettings) -> dict[str, int]:
         with paths.whole(paths.TOKENS) as temporary:
             shutil.move(done, temporary)
     return counts
+
+
+def read(settings: TokenizeSettings, on_read: Callable[[int], object]) -> Iterator[Document | Refused]:
+    """Yield the documents that the contract lets through, and what is left out.
+
+    Raises CheckFailed at a document beyond a limit that ends the build.
+    """
+    found = documents.read(paths.RAW_CORPUS, settings.split, settings.reading, on_read)
+    for each in contract.judged(found, settings.contract):
+        if isinstance(each, Breach) and each.limits.on_breach == "stop":
+            expected = checks.document(each.limited, each.limits.least, each.limits.most)
+            row = pd.DataFrame([{"place": each.place, each.limited: each.value}])
+            try:
+                checks.check("documents", row, expected)
+            except CheckFailed as failed:
+                setting = f"tokenize.contract.{each.limited}.on_breach"
+                raise CheckFailed(f"{failed}; with {setting}: quarantine it is left out") from None
+        yield each
 
 
 def write(found: Iterable[Document], tokenizer: Tokenizer, folder: Path, threads: int) -> None:
@@ -106,6 +134,7 @@ def write(found: Iterable[Document], tokenizer: Tokenizer, folder: Path, threads
             begin=each.begin,
             size_bytes=len(each.text.encode()),
             ids=its,
+            replacements=each.text.count("\ufffd"),
         )
         for each, its in zip(left, ids, strict=True)
     )
@@ -113,10 +142,42 @@ def write(found: Iterable[Document], tokenizer: Tokenizer, folder: Path, threads
 
 
 @io
-def check() -> None:
-    """Check the table of documents."""
+def check(settings: TokenizeSettings) -> None:
+    """Check the table of documents by row group, then the two sides of the split."""
+    limits, share = settings.contract, settings.split.validation_share
     vocab_size = Tokenizer.load(paths.TOKENIZER).vocab_size
-    checks.check("documents", table.summary(paths.TOKENS), checks.documents(vocab_size))
+    parts, splits = summary(paths.TOKENS, vocab_size)
+    documents_expected = checks.documents(
+        vocab_size,
+        table.columns(vocab_size),
+        least_bytes=limits.size_bytes.least,
+        most_bytes=limits.size_bytes.most,
+        most_replaced_share=limits.replaced_share.most,
+        least_bits_per_token=limits.least_bits_per_token,
+    )
+    checks.check("documents", parts, documents_expected)
+    found, tolerance = shares(splits, settings)
+    checks.check(
+        "splits",
+        splits.assign(validation_share=splits["split"].map({"validation": found})),
+        checks.splits(share, tolerance, limits.least_bits_per_token),
+    )
+
+
+def shares(splits: pd.DataFrame, settings: TokenizeSettings) -> tuple[float, float]:
+    """Return validation's share of what the split parts, and how far it may be from what was asked for.
+
+    Parted are bytes by position, sources by source, else documents; what is drawn may miss the share by more the fewer
+    there are.
+    """
+    if settings.split.by == "position":
+        sizes = splits.set_index("split")["size_bytes"]
+        return sizes["validation"] / sizes.sum(), settings.contract.share_tolerance
+    if settings.split.by == "source":
+        sizes = pd.Series({split: len(table.sources(paths.TOKENS, split)) for split in splits["split"]})
+    else:
+        sizes = splits.set_index("split")["documents"]
+    return sizes["validation"] / sizes.sum(), settings.contract.share_tolerance + sizes.sum() ** -0.5
 
 
 @io
@@ -129,7 +190,7 @@ def record(counts: dict[str, int]) -> None:
             numbers[f"{name}_{unit}"] = int(sizes[column][name])
     numbers["validation_bytes_per_token"] = numbers["validation_bytes"] / numbers["validation_tokens"]
     numbers["validation_tokens_per_word"] = numbers["validation_tokens"] / counts["validation_words"]
-    numbers |= {name: counts[name] for name in ("duplicates", "refused")}
+    numbers |= {name: counts[name] for name in ("duplicates", "refused", "breaches")}
     tracking.record("tokenize", numbers)
 
 
@@ -140,9 +201,11 @@ def _kept(
     told = ""
     for each in found:
         if isinstance(each, Refused):
-            if not isinstance(each, Duplicate) and not counts["refused"]:
-                log.warning("%s: not read: %s; all such are listed in %s", each.place, each.reason, paths.QUARANTINE)
-            counts["duplicates" if isinstance(each, Duplicate) else "refused"] += 1
+            kind = KINDS.get(type(each), "refused")
+            if kind != "duplicates" and not counts[kind]:
+                said = "not read" if kind == "refused" else "left out"
+                log.warning("%s: %s: %s; all such are listed in %s", each.place, said, each.reason, paths.QUARANTINE)
+            counts[kind] += 1
             leave_out(each)
             continue
         if each.encoding != "utf-8" and each.place != told:
