@@ -143,10 +143,14 @@ def write(found: Iterable[Document], tokenizer: Tokenizer, folder: Path, threads
 
 @io
 def check(settings: TokenizeSettings) -> None:
-    """Check the table of documents by row group, then the two sides of the split."""
+    """Check the table of documents."""
+    judge(paths.TOKENS, Tokenizer.load(paths.TOKENIZER).vocab_size, settings)
+
+
+def judge(tokens: Path, vocab_size: int, settings: TokenizeSettings) -> None:
+    """Check a table of documents by row group, then the two sides of the split."""
     limits, share = settings.contract, settings.split.validation_share
-    vocab_size = Tokenizer.load(paths.TOKENIZER).vocab_size
-    parts, splits = summary(paths.TOKENS, vocab_size)
+    parts, splits = summary(tokens, vocab_size)
     documents_expected = checks.documents(
         vocab_size,
         table.columns(vocab_size),
@@ -156,7 +160,7 @@ def check(settings: TokenizeSettings) -> None:
         least_bits_per_token=limits.least_bits_per_token,
     )
     checks.check("documents", parts, documents_expected)
-    found, tolerance = shares(splits, settings)
+    found, tolerance = shares(tokens, splits, settings)
     checks.check(
         "splits",
         splits.assign(validation_share=splits["split"].map({"validation": found})),
@@ -164,7 +168,7 @@ def check(settings: TokenizeSettings) -> None:
     )
 
 
-def shares(splits: pd.DataFrame, settings: TokenizeSettings) -> tuple[float, float]:
+def shares(tokens: Path, splits: pd.DataFrame, settings: TokenizeSettings) -> tuple[float, float]:
     """Return validation's share of what the split parts, and how far it may be from what was asked for.
 
     Parted are bytes by position, sources by source, else documents; what is drawn may miss the share by more the fewer
@@ -174,7 +178,7 @@ def shares(splits: pd.DataFrame, settings: TokenizeSettings) -> tuple[float, flo
         sizes = splits.set_index("split")["size_bytes"]
         return sizes["validation"] / sizes.sum(), settings.contract.share_tolerance
     if settings.split.by == "source":
-        sizes = pd.Series({split: len(table.sources(paths.TOKENS, split)) for split in splits["split"]})
+        sizes = pd.Series({split: len(table.sources(tokens, split)) for split in splits["split"]})
     else:
         sizes = splits.set_index("split")["documents"]
     return sizes["validation"] / sizes.sum(), settings.contract.share_tolerance + sizes.sum() ** -0.5
