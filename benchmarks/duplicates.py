@@ -33,8 +33,7 @@ from components.corpus import documents, reading
 from components.corpus.documents import Document, NearDuplicate
 from components.overlap.near import NearSettings
 from components.tokenizer.bpe import Tokenizer
-from pipeline import paths
-from pipeline.stages import tokenize
+from pipeline import encoding, paths
 
 MOST_OF_WITHOUT = 2.0
 """Most time, of that without."""
@@ -102,6 +101,10 @@ def turn(shared: Path, corpus: Path, out: Path, near: NearSettings | None) -> Tu
 
     def kept() -> Iterator[Document]:
         nonlocal written, copies, left_out
+        from pipeline.stages import (
+            tokenize,  # late: the processes that encode import this module too, and not the stage
+        )
+
         sift = partial(tokenize.without_near, settings=near) if near else iter
         for each in documents.read(corpus, SPLIT, READING, sift=sift):
             if isinstance(each, Document):
@@ -111,7 +114,7 @@ def turn(shared: Path, corpus: Path, out: Path, near: NearSettings | None) -> Tu
             left_out += isinstance(each, NearDuplicate)
 
     started = time.perf_counter()
-    tokenize.write(kept(), tokenizer, out, processes=2)
+    encoding.write(kept(), tokenizer, out, processes=2)
     return Turn(time.perf_counter() - started, written, copies, left_out, reporting.peak_memory_mib())
 
 

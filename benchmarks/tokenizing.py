@@ -5,7 +5,7 @@
 
 The corpora of the shared folder, cut into documents of some 4 kB and repeated with changes, as .jsonl, in GPT-2's own
 vocabulary. `tiktoken` has the documents in memory and calls `encode_ordinary_batch` with two threads on a thousand at a
-time; ours is `pipeline.stages.tokenize.write` on the files, with two processes that encode, and once more with one for
+time; ours is `pipeline.encoding.write` on the files, with two processes that encode, and once more with one for
 all. They take turns, each turn in a process of its own; the median turn counts. Prints Markdown; exits 1 if a target is
 missed, or an id differs. Takes about 10 minutes on two idle cores and 1 GB of disk. For Linux. Run it in the project's
 root.
@@ -30,7 +30,7 @@ from components.corpus.documents import Document, SplitSettings
 from components.corpus.reading import ReadingSettings
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
-from pipeline import paths
+from pipeline import encoding, paths
 
 LEAST_OF_TIKTOKEN = 0.9
 """Least share of the rate of tiktoken alone."""
@@ -100,13 +100,11 @@ def tiktoken_alone(shared: Path, corpus: Path, _: Path, threads: int) -> Turn:
 
 def ours(shared: Path, corpus: Path, out: Path, processes: int) -> Turn:
     """Go from the files to Parquet."""
-    from pipeline.stages import tokenize  # late: the processes that encode import this module too, and not the stage
-
     tokenizer = Tokenizer.gpt2(shared / "gpt2_bpe")
     with reporting.peak_memory_of_children() as children:
         started = time.perf_counter()
         found = (each for each in documents.read(corpus, SPLIT, READING) if isinstance(each, Document))
-        tokenize.write(found, tokenizer, out, processes)
+        encoding.write(found, tokenizer, out, processes)
         seconds = time.perf_counter() - started
     memory_mib = reporting.peak_memory_mib() + sum(children.values())
     return Turn(seconds, int(table.sizes(out)["count"].sum()), memory_mib)

@@ -1,12 +1,14 @@
 """Great Expectations at each border: what every table of the build must be, and the end of the build where it is not.
 
 The tables reach it as pandas frames of scalars, a row per row group, shard, record, answer or score; the first column
-names the row. (List columns are judged wrongly without a word.)
+names the row. (List columns are judged wrongly without a word.) Where one document, record or label decides a number,
+the column of the same name and `_place` tells it.
 """
 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,6 +16,8 @@ import pandas as pd
 from pipeline import paths
 
 NAMED_ROWS = 5
+PLACE = "_place"
+TEMPLATE = "checks.html.j2"
 
 
 @dataclass(frozen=True)
@@ -68,17 +72,46 @@ def raw() -> list[Expectation]:
     return [rows(1), unique("file"), between("size_bytes", 1), present("sha256"), present("licence")]
 
 
-def documents(vocab_size: int) -> list[Expectation]:
-    """Every row group of tokenized documents: in order, some ids each, inside the vocabulary, both splits there."""
+def document(measure: str, least: float | None, most: float | None) -> list[Expectation]:
+    """One document: what was measured of it within its limits."""
+    return [between(measure, least, most)]
+
+
+def documents(
+    vocab_size: int,
+    columns: str,
+    *,
+    least_bytes: float | None,
+    most_bytes: float | None,
+    most_replaced_share: float | None,
+    least_bits_per_token: float,
+) -> list[Expectation]:
+    """Every row group of tokenized documents: the columns, in order, some ids each, inside the vocabulary, both splits.
+
+    No document shorter, longer or worse decoded than it may be, and ids that differ enough.
+    """
     return [
+        among("schema", [columns]),  # first: where it does not hold, no other column is known
         rows(2),
         between("disordered", 0, 0),
         between("least_count", 1),
         between("min_id", 0, vocab_size - 1),
         between("max_id", 0, vocab_size - 1),
-        between("least_bytes", 1),
+        between("least_bytes", least_bytes or 1),
+        between("most_bytes", 1, most_bytes),
+        between("most_replaced_share", 0, 1 if most_replaced_share is None else most_replaced_share),
+        between("bits_per_token", least_bits_per_token),
         all_of("split", ["train", "validation"]),
         among("split", ["train", "validation"]),
+    ]
+
+
+def splits(validation_share: float, tolerance: float, least_bits_per_token: float) -> list[Expectation]:
+    """Both sides of the corpus: about as much validation as was asked for, ids that differ enough."""
+    return [
+        all_of("split", ["train", "validation"]),
+        between("bits_per_token", least_bits_per_token),
+        between("validation_share", validation_share - tolerance, validation_share + tolerance),
     ]
 
 
@@ -95,8 +128,8 @@ def shards(vocab_size: int) -> list[Expectation]:
     ]
 
 
-def classification(labels: Iterable[str]) -> list[Expectation]:
-    """Every labelled text: its own id, some text, a known label, no text on two sides."""
+def classification(labels: Iterable[str], least_label_share: float) -> list[Expectation]:
+    """Every labelled text: its own id, some text, a known label that is not too rare, no text on two sides."""
     known = list(labels)
     return [
         unique("id"),
@@ -104,6 +137,7 @@ def classification(labels: Iterable[str]) -> list[Expectation]:
         between("characters", 1),
         among("label", known),
         all_of("label", known),
+        between("label_share", least_label_share),
         all_of("split", ["train", "validation", "test"]),
     ]
 
@@ -137,7 +171,7 @@ def scores(judges: Iterable[str], n_scores: int) -> list[Expectation]:
 
 
 def check(border: str, frame: pd.DataFrame, expectations: list[Expectation]) -> None:
-    """Check a table at a border and keep the outcome in `data/checks/<border>.json`.
+    """Check a table at a border and keep the outcome in `data/checks`, as `<border>.json` and as a page of Data Docs.
 
     Raises CheckFailed that names the first expectation that does not hold and its first rows, by the first column.
     """
@@ -155,16 +189,18 @@ def check(border: str, frame: pd.DataFrame, expectations: list[Expectation]) -> 
         ],
     )
     key = str(frame.columns[0])
-    outcome = batch.validate(suite, result_format={"result_format": "COMPLETE", "unexpected_index_column_names": [key]})
+    told = [key, *(str(name) for name in frame.columns if str(name).endswith(PLACE))]
+    outcome = batch.validate(suite, result_format={"result_format": "COMPLETE", "unexpected_index_column_names": told})
+    outcome.results.sort(key=lambda result: result.expectation_config.meta["position"])  # errors come first otherwise
     results = [result.to_json_dict() for result in outcome.results]
-    results.sort(key=lambda result: result["expectation_config"]["meta"]["position"])  # errors come first otherwise
     judged = list(zip(expectations, results, strict=True))
     _keep(border, len(frame), judged)
+    _write_page(border, outcome)
     for expectation, result in judged:
         if not result["success"]:
             arguments = ", ".join(f"{name}={value}" for name, value in expectation.arguments.items())
             expected = f"{result['expectation_config']['type']}({arguments})"
-            raise CheckFailed(f"check {border}: {expected} {_complaint(key, result)}")
+            raise CheckFailed(f"check {border}: {expected} {_complaint(key, expectation, result)}")
 
 
 def _keep(border: str, n_rows: int, judged: list[tuple[Expectation, dict[str, Any]]]) -> None:
@@ -185,17 +221,43 @@ def _keep(border: str, n_rows: int, judged: list[tuple[Expectation, dict[str, An
         temporary.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _complaint(key: str, result: dict[str, Any]) -> str:
+def _write_page(border: str, outcome: Any) -> None:
+    """Write Great Expectations' own page of an outcome, by a template of ours: theirs shows little without a network.
+
+    It has no clock and no drawn names, so that equal outcomes give equal bytes.
+    """
+    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
+    from great_expectations.render.view import DefaultJinjaPageView
+
+    outcome.meta = {"great_expectations_version": outcome.meta["great_expectations_version"]}
+    view = DefaultJinjaPageView(custom_views_directory=str(Path(__file__).parent))
+    view.env.filters["generate_html_element_uuid"] = str
+    page = view.render(ValidationResultsPageRenderer(run_info_at_end=True).render(outcome), TEMPLATE, border=border)
+    with paths.whole(paths.data_docs(border)) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _complaint(key: str, expectation: Expectation, result: dict[str, Any]) -> str:
     """Return what is wrong: the rows by their key where they are known, else what was found instead."""
     if errors := _errors(result["exception_info"]):
         return f"could not be judged: {errors[0]}"
     found = result["result"]
-    if named := [str(row.get(key)) for row in found.get("unexpected_index_list") or []]:
+    if named := [_named(key, expectation, row) for row in found.get("unexpected_index_list") or []]:
         more = f" and {len(named) - NAMED_ROWS} more" if len(named) > NAMED_ROWS else ""
         return f"does not hold; {key} {', '.join(named[:NAMED_ROWS])}{more}"
     if missing := found.get("partial_missing_list"):
         return f"does not hold; there is no {', '.join(map(str, missing))}"
     return f"does not hold; found {found.get('observed_value')}"
+
+
+def _named(key: str, expectation: Expectation, row: dict[str, Any]) -> str:
+    """Return a row's key, and of a value that has limits what it is and where."""
+    if not {"min_value", "value_set"} & expectation.arguments.keys():
+        return str(row[key])
+    column = expectation.arguments["column"]
+    value, place = row[column], row.get(f"{column}{PLACE}")
+    shown = f"{value:.6g}" if isinstance(value, float) else value
+    return f"{row[key]} ({shown}{f' at {place}' if place else ''})"
 
 
 def _errors(told: dict[str, Any]) -> list[str]:

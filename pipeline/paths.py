@@ -20,6 +20,7 @@ RAW_WEIGHTS = Path("data/raw/weights")
 TOKENIZER = Path("data/tokenizer")
 TOKENS = Path("data/tokens")
 QUARANTINE = Path("data/quarantine/documents.parquet")
+TASKS_QUARANTINE = Path("data/quarantine/tasks.parquet")
 SHARDS = Path("data/shards")
 CLASSIFICATION = Path("data/tasks/classification")
 INSTRUCTIONS = Path("data/tasks/instructions")
@@ -47,6 +48,11 @@ MLFLOW_LOG = WORK / "mlflow.log"
 def checks(border: str) -> Path:
     """Return where the result of a border's checks is kept."""
     return CHECKS / f"{border}.json"
+
+
+def data_docs(border: str) -> Path:
+    """Return where Great Expectations' page of a border's checks is kept."""
+    return CHECKS / f"{border}.html"
 
 
 def metrics(stage: str) -> Path:

@@ -153,7 +153,7 @@ def corpus() -> Section:
         "Validation text is held out: neither the vocabulary nor the model has learned from it. "
         "Words are what white space parts. "
         f"Left out: {tokens['duplicates']} duplicates, {tokens['near_duplicates']} near duplicates, "
-        f"{tokens['refused']} that could not be read.",
+        f"{tokens['refused']} that could not be read, {tokens['breaches']} that broke the contract.",
     )
     tasks = Table(
         "Records of the two tasks by split",
@@ -230,12 +230,16 @@ def assistant(found: Findings) -> Section:
 def checks() -> Section:
     """Return what was expected at each border, and whether it held."""
     rows: list[tuple[Value, ...]] = []
-    for path in (path for stage in dag.stages() for path in stage.outs if path.parent == paths.CHECKS):
+    for path in (path for stage in dag.stages() for path in stage.outs if path == paths.checks(path.stem)):
         kept = json.loads(path.read_text(encoding="utf-8"))
         expected = "\n".join(_expectation(each) for each in kept["expectations"])
         rows.append((kept["border"], kept["rows"], expected, all(each["holds"] for each in kept["expectations"])))
     columns = (Column("border"), Column("rows"), Column("expectations"), Column("all hold"))
-    note = "Great Expectations; a border that does not hold ends the build."
+    note = (
+        "Great Expectations; a border that does not hold ends the build. "
+        f"Its Data Docs, a page for each border, are in {paths.CHECKS}; what was left out, with its place and reason, "
+        f"is in {paths.QUARANTINE.parent}."
+    )
     return Section("Data checks", (Table("Tables checked between stages", columns, tuple(rows), note),))
 
 

@@ -12,14 +12,14 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from components.tasks import rows
-from components.tasks.files import numbered, read_text
+from components.tasks.files import Empty, LeaveOut, numbered, read_text
 
 Batch = tuple[Int64[Tensor, "batch token"], Int64[Tensor, " batch"], Int64[Tensor, " batch"]]
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """A text and what it is; ValueError unless both are there."""
+    """A text and what it is; Empty, a ValueError, unless both are there."""
 
     id: str
     """Name of the record; unique in its task."""
@@ -33,7 +33,7 @@ class Labelled:
     def __post_init__(self) -> None:
         for name in ("text", "label"):
             if not getattr(self, name).strip():
-                raise ValueError(f"the {name} is empty")
+                raise Empty(f"the {name} is empty")
 
     @property
     def content(self) -> str:
@@ -41,11 +41,12 @@ class Labelled:
         return self.text
 
 
-def read_sms(path: Path) -> list[Labelled]:
+def read_sms(path: Path, leave_out: LeaveOut | None = None) -> list[Labelled]:
     r"""Return the records of the SMS Spam Collection: lines of `label<TAB>text`, no header, no quoting.
 
     A quotation mark is text: read as CSV with quoting the 5,574 rows become 5,572. Exact duplicates are kept (403 of
-    them; `splits.dedupe` drops them). Raises ValueError with file and row for a missing column or an unknown label.
+    them; `splits.dedupe` drops them). Raises ValueError with file and row for a missing column, an unknown label and,
+    without `leave_out`, an empty text.
     Source: Almeida, Hidalgo and Yamakami 2011; archive.ics.uci.edu/dataset/228.
     """
     lines = read_text(path).removesuffix("\n").split("\n")
@@ -59,7 +60,7 @@ def read_sms(path: Path) -> list[Labelled]:
             raise ValueError(f"unknown label {label!r}; expected 'ham' or 'spam'")
         return Labelled(id=f"sms-{number}", text=text, label=label, group=f"sms-{number}")
 
-    return numbered(path, lines, record)
+    return numbered(path, lines, record, leave_out)
 
 
 def balance(records: Sequence[Labelled], seed: int) -> list[Labelled]:

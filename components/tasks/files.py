@@ -14,6 +14,15 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
+LeftOut = tuple[str, str]
+"""Place and reason of a record that is left out."""
+LeaveOut = Callable[[LeftOut], None]
+
+
+class Empty(ValueError):
+    """A record without a text that it needs."""
+
+
 def read_text(path: Path) -> str:
     r"""Return a file's text, without a byte order mark and with `\n` for every line end.
 
@@ -26,13 +35,19 @@ def read_text(path: Path) -> str:
     return text.replace("\r\n", "\n")
 
 
-def numbered(path: Path, rows: Iterable[T], make: Callable[[int, T], U]) -> list[U]:
-    """Return `make(number, row)` of every row, counted from 1; a ValueError of `make` gets file and row in front."""
+def numbered(path: Path, rows: Iterable[T], make: Callable[[int, T], U], leave_out: LeaveOut | None = None) -> list[U]:
+    """Return `make(number, row)` of every row, counted from 1; a ValueError of `make` gets file and row in front.
+
+    With `leave_out`, a row of which `make` says that it is Empty is left out instead.
+    """
     made = []
     for number, row in enumerate(rows, start=1):
         try:
             made.append(make(number, row))
         except ValueError as error:
+            if leave_out is not None and isinstance(error, Empty):
+                leave_out((f"{path.name} row {number}", str(error)))
+                continue
             raise ValueError(f"{path}, row {number}: {error}") from error
     return made
 

@@ -11,7 +11,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from components.tasks import rows
-from components.tasks.files import numbered, read_text, text_fields
+from components.tasks.files import Empty, LeaveOut, numbered, read_text, text_fields
 
 Template = Literal["alpaca", "phi3", "plain"]
 Batch = tuple[Int64[Tensor, "batch token"], Int64[Tensor, "batch token"]]
@@ -21,7 +21,7 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class Instruction:
-    """What is asked, of which input, and the expected output; ValueError without an instruction or output."""
+    """What is asked, of which input, and the expected output; Empty, a ValueError, without an instruction or output."""
 
     id: str
     """Name of the record; unique in its task."""
@@ -39,7 +39,7 @@ class Instruction:
     def __post_init__(self) -> None:
         for name in ("instruction", "output"):
             if not getattr(self, name).strip():
-                raise ValueError(f"the {name} is empty")
+                raise Empty(f"the {name} is empty")
 
     @property
     def content(self) -> str:
@@ -47,11 +47,11 @@ class Instruction:
         return json.dumps([self.instruction, self.input], ensure_ascii=False)
 
 
-def read_alpaca(path: Path) -> list[Instruction]:
+def read_alpaca(path: Path, leave_out: LeaveOut | None = None) -> list[Instruction]:
     """Return the records of a JSON list of `{instruction, input, output}`, Alpaca's and the book's format.
 
     Their kind is "instruction"; duplicates are kept (`splits.dedupe` drops them). Raises ValueError with file and row
-    for a missing field and an empty output.
+    for a missing field and, without `leave_out`, for an empty instruction or output.
     """
     try:
         values = json.loads(read_text(path))
@@ -64,7 +64,7 @@ def read_alpaca(path: Path) -> list[Instruction]:
         fields = text_fields(value, ("instruction", "input", "output"))
         return Instruction(id=f"instruction-{number}", kind="instruction", group=f"instruction-{number}", **fields)
 
-    return numbered(path, values, record)
+    return numbered(path, values, record, leave_out)
 
 
 def prompt(record: Instruction, template: Template) -> str:

@@ -28,19 +28,8 @@ _STORED = {
 }
 """How columns are stored: ids as all their low bytes, then all their high bytes, which is smaller and faster."""
 _PARTIAL = ".partial"
-_SUMMARY = {
-    "documents": ("count", "size"),
-    "disordered": ("is_disordered", "sum"),
-    "count": ("count", "sum"),
-    "size_bytes": ("size_bytes", "sum"),
-    "least_count": ("count", "min"),
-    "least_bytes": ("size_bytes", "min"),
-    "min_id": ("min_id", "min"),
-    "max_id": ("max_id", "max"),
-}
-"""Columns of `summary`, each with the column of documents that it is made from, and how."""
 _SUMS = [("count", "sum"), ("size_bytes", "sum")]
-_SCALARS = ["document", "source", "split", "place", "begin", "size_bytes"]
+_SCALARS = ["document", "source", "split", "place", "begin", "size_bytes", "replacements"]
 _COLUMNS = [*_SCALARS, "count", "ids"]
 
 
@@ -62,6 +51,8 @@ class Row:
     """UTF-8 bytes of the document, for bits per byte."""
     ids: npt.NDArray[np.integer[Any]]
     """The document's ids, (token,); may be empty."""
+    replacements: int = 0
+    """Characters U+FFFD in the document: each stands where text could not be decoded."""
 
     @property
     def count(self) -> int:
@@ -72,7 +63,8 @@ class Row:
 def write(rows: Iterable[Row], folder: Path, vocab_size: int) -> None:
     """Write the rows as Parquet files after those that the folder has already.
 
-    Columns: document, source, split, place, begin, count, size_bytes, ids (uint16, or uint32 above 65,536 tokens).
+    Columns: document, source, split, place, begin, count, size_bytes, replacements, ids (uint16, or uint32 above 65,536
+    tokens).
     Equal rows give equal bytes (with one version of pyarrow), also where a writer was stopped and another goes on with
     row `count(folder)`. Memory holds a row group, never the corpus.
 
@@ -113,8 +105,8 @@ def read(folder: Path, split: str | None = None) -> Iterator[Row]:
 
     Raises ValueError if the folder holds no table of tokens.
     """
-    for _, group in _row_groups(folder, _COLUMNS):
-        offsets, its_ids = _lists(group)
+    for _, group in row_groups(folder, _COLUMNS):
+        offsets, its_ids = lists(group)
         for n, facts in enumerate(group.select(_SCALARS).to_pylist()):
             if split in (None, facts["split"]):
                 yield Row(ids=its_ids[offsets[n] : offsets[n + 1]], **facts)
@@ -122,7 +114,7 @@ def read(folder: Path, split: str | None = None) -> Iterator[Row]:
 
 def counts(folder: Path, split: str) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
     """Yield for each row group the numbers of a split's documents in it, and how many ids each has (document,)."""
-    for _, group in _row_groups(folder, ["document", "split", "count"]):
+    for _, group in row_groups(folder, ["document", "split", "count"]):
         its = group.filter(pc.equal(group["split"], split))
         yield its["document"].to_numpy(), its["count"].to_numpy()
 
@@ -134,10 +126,10 @@ def ids(
 
     That is: the number of each document and how many ids it has (document,), and the ids of all end to end (token,).
     """
-    for _, group in _row_groups(folder, ["document", "split", "ids"], first):
+    for _, group in row_groups(folder, ["document", "split", "ids"], first):
         is_in = pc.equal(group["split"], split).to_numpy()
         if is_in.any():
-            offsets, its_ids = _lists(group)
+            offsets, its_ids = lists(group)
             counts = np.diff(offsets)
             yield group["document"].to_numpy()[is_in], counts[is_in], its_ids[np.repeat(is_in, counts)]
 
@@ -151,48 +143,62 @@ def find(folder: Path, document: int) -> Row:
     if len(found) != 1:
         raise ValueError(f"{folder}: no document {document}; expected 0..{count(folder) - 1}")
     (facts,) = found.select(_SCALARS).to_pylist()
-    return Row(ids=_lists(found)[1], **facts)
+    return Row(ids=lists(found)[1], **facts)
 
 
 def sources(folder: Path, split: str) -> set[str]:
     """Return the sources of a split's documents."""
     found: set[str] = set()
-    for _, group in _row_groups(folder, ["source", "split"]):
+    for _, group in row_groups(folder, ["source", "split"]):
         found.update(group.filter(pc.equal(group["split"], split))["source"].to_pylist())
     return found
 
 
 def sizes(folder: Path) -> pd.DataFrame:
     """Return for each split (the index) how many documents, ids (count) and UTF-8 bytes (size_bytes) it has."""
-    groups = [group for _, group in _row_groups(folder, ["split", "count", "size_bytes"])]
+    groups = [group for _, group in row_groups(folder, ["split", "count", "size_bytes"])]
     found = pa.concat_tables(groups).group_by("split").aggregate([("count", "count"), *_SUMS]) if groups else None
     columns = {"count_count": "documents", "count_sum": "count", "size_bytes_sum": "size_bytes"}
     frame = found.to_pandas().rename(columns=columns) if found else pd.DataFrame(columns=["split", *columns.values()])
     return frame.set_index("split")
 
 
-def summary(folder: Path) -> pd.DataFrame:
-    """Return a row of scalars per row group and split, for data checks, which misjudge lists and hold what they judge.
+def row_groups(folder: Path, columns: list[str] | None = None, first: int = 0) -> Iterator[tuple[str, pa.Table]]:
+    """Yield each row group from `first` on, all or some of its columns, with its name: "00000.parquet group 1".
 
-    Columns: part (such as "00000.parquet group 1 train"), split, documents, disordered (documents whose number is not
-    above that of the one before), count and size_bytes (sums), least_count and least_bytes (of one document), min_id
-    and max_id (NA where there are no ids).
+    Groups without rows are left out and do not count. Another thread reads the next one meanwhile. Raises ValueError if
+    the folder holds no table of tokens.
     """
-    parts = []
-    last = -1
-    for name, group in _row_groups(folder, _COLUMNS):
-        offsets, its_ids = _lists(group)
-        numbers = group["document"].to_numpy()
-        rows = group.select(["split", "count", "size_bytes"]).to_pandas()
-        rows["is_disordered"] = np.diff(numbers, prepend=last) <= 0
-        (filled,) = np.diff(offsets).nonzero()
-        for column, extreme in (("min_id", np.minimum), ("max_id", np.maximum)):
-            rows[column] = pd.Series(extreme.reduceat(its_ids, offsets[filled]) if len(filled) else [], filled, "Int64")
-        part = rows.groupby("split").agg(**_SUMMARY).reset_index()
-        part.insert(0, "part", name + " " + part["split"])
-        parts.append(part)
-        last = numbers[-1]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["part", "split", *_SUMMARY])
+    files = _files(folder)
+    if not files:
+        raise ValueError(f"{folder}: no table of tokens; expected a folder with 00000.parquet")
+    with ThreadPoolExecutor(1) as other:
+        groups = _read(files, columns, first)
+        coming = other.submit(next, groups, None)
+        while (group := coming.result()) is not None:
+            coming = other.submit(next, groups, None)
+            yield group
+
+
+def lists(group: pa.Table) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return where each row's ids begin and end (row + 1,), and the ids of all end to end (token,)."""
+    its = group["ids"].combine_chunks()
+    offsets = its.offsets.to_numpy()
+    return offsets - offsets[0], its.flatten().to_numpy()
+
+
+def columns(vocab_size: int) -> str:
+    """Return the columns that a table has, as `described` tells them."""
+    return described(_schema(vocab_size))
+
+
+def described(schema: pa.Schema) -> str:
+    """Return columns and their types in one line.
+
+    >>> described(pa.schema([pa.field("count", pa.int64(), nullable=False)]))
+    'count int64 not null'
+    """
+    return ", ".join(f"{each.name} {each.type}{'' if each.nullable else ' not null'}" for each in schema)
 
 
 def _schema(vocab_size: int) -> pa.Schema:
@@ -206,6 +212,7 @@ def _schema(vocab_size: int) -> pa.Schema:
         "begin": pa.int64(),
         "count": pa.int64(),
         "size_bytes": pa.int64(),
+        "replacements": pa.int64(),
         "ids": pa.list_(pa.field("element", id_type, nullable=False)),
     }
     return pa.schema([pa.field(name, type_, nullable=False) for name, type_ in columns.items()])
@@ -244,23 +251,7 @@ def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.parquet"))
 
 
-def _row_groups(folder: Path, columns: list[str], first: int = 0) -> Iterator[tuple[str, pa.Table]]:
-    """Yield each row group from `first` on, some of its columns, with its name; those without rows do not count.
-
-    Another thread reads the next one meanwhile.
-    """
-    files = _files(folder)
-    if not files:
-        raise ValueError(f"{folder}: no table of tokens; expected a folder with 00000.parquet")
-    with ThreadPoolExecutor(1) as other:
-        groups = _read(files, columns, first)
-        coming = other.submit(next, groups, None)
-        while (group := coming.result()) is not None:
-            coming = other.submit(next, groups, None)
-            yield group
-
-
-def _read(files: Iterable[Path], columns: list[str], first: int) -> Iterator[tuple[str, pa.Table]]:
+def _read(files: Iterable[Path], columns: list[str] | None, first: int) -> Iterator[tuple[str, pa.Table]]:
     for path in files:
         with _opened(path) as file:
             filled = [n for n in range(file.num_row_groups) if file.metadata.row_group(n).num_rows]
@@ -277,13 +268,6 @@ def _opened(path: Path) -> pq.ParquetFile:
     if missing := [name for name in _COLUMNS if name not in file.schema_arrow.names]:
         raise ValueError(f"{path}: no table of tokens; it lacks the columns {', '.join(missing)}")
     return file
-
-
-def _lists(group: pa.Table) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return where each row's ids begin and end (row + 1,), and the ids of all end to end (token,)."""
-    lists = group["ids"].combine_chunks()
-    offsets = lists.offsets.to_numpy()
-    return offsets - offsets[0], lists.flatten().to_numpy()
 
 
 def _sync(path: Path) -> None:

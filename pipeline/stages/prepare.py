@@ -11,7 +11,7 @@ import pandas as pd
 
 from components.tasks import pydocs, splits
 from components.tasks.classification import Labelled, balance, read_sms
-from components.tasks.files import read_records, write_records
+from components.tasks.files import LeftOut, read_records, write_records
 from components.tasks.instructions import Instruction, Template, read_alpaca, within
 from components.tasks.splits import SPLITS, R, Record, Shares, Split
 from components.tokenizer import table
@@ -77,9 +77,27 @@ class InstructionSettings(HeldOutSettings):
 
 
 @dataclass(frozen=True)
+class ContractSettings:
+    """What the records must be."""
+
+    on_empty: Literal["stop", "quarantine"]
+    """At a record of a file without a text, an instruction or an output: `stop` ends the build, `quarantine` leaves the
+    record out, counted, with its place and reason."""
+    least_label_share: float
+    """Least share of the labelled texts that each label has; 0..1; a rarer label ends the build."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no share."""
+        if not 0 <= self.least_label_share <= 1:
+            raise ValueError(f"least_label_share is {self.least_label_share}; expected 0..1")
+
+
+@dataclass(frozen=True)
 class PrepareSettings:
     """Both tasks."""
 
+    contract: ContractSettings
+    """What their records must be."""
     classification: ClassificationSettings
     """The classifier's."""
     instructions: InstructionSettings
@@ -89,17 +107,20 @@ class PrepareSettings:
 @stage
 def prepare(prepare: PrepareSettings) -> None:
     """Write both folders of `data/tasks`."""
-    make_classification(prepare.classification)
-    too_long = make_instructions(prepare.instructions)
-    check()
-    record(too_long)
+    unlabelled = make_classification(prepare.classification, prepare.contract)
+    too_long, unanswered = make_instructions(prepare.instructions, prepare.contract)
+    quarantine(unlabelled + unanswered)
+    check(prepare.contract)
+    record(too_long, len(unlabelled + unanswered))
 
 
 @io
-def make_classification(settings: ClassificationSettings) -> None:
-    """Write the labelled texts of each split, and the labels."""
+def make_classification(settings: ClassificationSettings, contract: ContractSettings) -> list[LeftOut]:
+    """Write the labelled texts of each split, and the labels; return what was left out as empty."""
     file = _task_file("classification", settings.file)
-    found = read_sms(file) if settings.source == "sms" else pydocs.classification(pydocs.read(file))
+    left_out: list[LeftOut] = []
+    leave_out = left_out.append if contract.on_empty == "quarantine" else None
+    found = read_sms(file, leave_out) if settings.source == "sms" else pydocs.classification(pydocs.read(file))
     records = splits.dedupe(found)
     if settings.balance:
         records = balance(records, settings.seed)
@@ -109,14 +130,20 @@ def make_classification(settings: ClassificationSettings) -> None:
         parts = splits.by_group(records, sides(records, settings))
     labels = sorted({each.label for each in parts["train"]})
     _write(paths.CLASSIFICATION, capped(parts, settings), {"labels": labels})
+    return left_out
 
 
 @io
-def make_instructions(settings: InstructionSettings) -> int:
-    """Write the instructions of each split, and how they are put as prompts; return how many were too long."""
+def make_instructions(settings: InstructionSettings, contract: ContractSettings) -> tuple[int, list[LeftOut]]:
+    """Write the instructions of each split, and how they are put as prompts.
+
+    Return how many were too long, and what was left out as empty.
+    """
     file = _task_file("instructions", settings.file)
+    left_out: list[LeftOut] = []
+    leave_out = left_out.append if contract.on_empty == "quarantine" else None
     if settings.source == "alpaca":
-        found = splits.dedupe(read_alpaca(file))
+        found = splits.dedupe(read_alpaca(file, leave_out))
     else:
         found = pydocs.instructions(pydocs.read(file), settings.kinds)
     too_long: list[Instruction] = []
@@ -128,7 +155,14 @@ def make_instructions(settings: InstructionSettings) -> int:
     else:
         parts = splits.by_group(found, sides(found, settings))
     _write(paths.INSTRUCTIONS, capped(parts, settings), {"template": settings.template})
-    return len(too_long)
+    return len(too_long), left_out
+
+
+@io
+def quarantine(left_out: list[LeftOut]) -> None:
+    """Write the place of each record that was left out as empty, and the reason; there may be none."""
+    with paths.whole(paths.TASKS_QUARANTINE) as temporary:
+        pd.DataFrame(left_out, columns=["place", "reason"], dtype="string").to_parquet(temporary, index=False)
 
 
 def capped(parts: Mapping[Split, Sequence[R]], settings: HeldOutSettings) -> dict[Split, list[R]]:
@@ -166,15 +200,17 @@ def _write(target: Path, parts: Mapping[Split, Sequence[Labelled] | Sequence[Ins
 
 
 @io
-def check() -> None:
+def check(contract: ContractSettings) -> None:
     """Check both tasks."""
     task = json.loads((paths.CLASSIFICATION / "task.json").read_text(encoding="utf-8"))
-    labelled = [
+    labelled = pd.DataFrame(
         {"id": each.id, "text": each.text, "characters": len(each.text), "label": each.label, "split": name}
         for name in SPLITS
         for each in read_records(paths.CLASSIFICATION / f"{name}.jsonl", Labelled)
-    ]
-    checks.check("classification", pd.DataFrame(labelled), checks.classification(task["labels"]))
+    )
+    share = labelled["label"].map(labelled["label"].value_counts(normalize=True))
+    labelled = labelled.assign(label_share=share, label_share_place=labelled["label"])
+    checks.check("classification", labelled, checks.classification(task["labels"], contract.least_label_share))
     asked = [
         {
             "id": each.id,
@@ -191,11 +227,11 @@ def check() -> None:
 
 
 @io
-def record(too_long: int) -> None:
-    """Record how many records each split has, and how many instructions were too long."""
+def record(too_long: int, empty: int) -> None:
+    """Record how many records each split has, how many instructions were too long, and how many records empty."""
     numbers = {
         f"{folder.name}_{name}": len(read_records(folder / f"{name}.jsonl", kind))
         for folder, kind in ((paths.CLASSIFICATION, Labelled), (paths.INSTRUCTIONS, Instruction))
         for name in SPLITS
     }
-    tracking.record("prepare", numbers | {"instructions_too_long": too_long})
+    tracking.record("prepare", numbers | {"instructions_too_long": too_long, "empty_records": empty})

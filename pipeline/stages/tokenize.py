@@ -3,40 +3,44 @@
 import logging
 import os
 import shutil
-from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice, tee
+from itertools import tee
 from pathlib import Path
 from typing import Literal
 
-from components.corpus import documents, reading
+import pandas as pd
+
+from components.corpus import contract, documents, reading
+from components.corpus.contract import Breach, ContractSettings
 from components.corpus.documents import Document, Duplicate, NearDuplicate, SplitSettings
 from components.corpus.reading import ReadingSettings, Refused, Text
 from components.overlap.near import NearSettings, matches
 from components.tokenizer import table
-from components.tokenizer.bpe import Ids, Tokenizer
-from components.tokenizer.table import Row
-from pipeline import checks, machine, paths, tracking
+from components.tokenizer.bpe import Tokenizer
+from components.tokenizer.summary import summary
+from pipeline import checks, encoding, paths, tracking
+from pipeline.checks import CheckFailed
 from pipeline.heartbeat import progress
 from pipeline.orchestration import io, stage
-from pipeline.pool import in_order
 from pipeline.work import work
 
 log = logging.getLogger(__name__)
 
-BATCH_CHARACTERS = 2**18
-"""Characters that a process encodes at once."""
-ALONE = 64
-"""Batches, about a second's work, that are encoded before other processes are begun."""
-_COUNTED = {Duplicate: "duplicates", NearDuplicate: "near_duplicates"}
+KINDS: dict[type[Refused], str] = {
+    Duplicate: "duplicates",
+    NearDuplicate: "near_duplicates",
+    Breach: "breaches",
+    Refused: "refused",
+}
+"""What is left out, as it is counted."""
 
 
 @dataclass(frozen=True)
 class TokenizeSettings:
-    """What is read, splits and vocabulary."""
+    """What is read and kept, splits and vocabulary."""
 
     reading: ReadingSettings
     """How files become documents, and what is too large."""
@@ -44,6 +48,8 @@ class TokenizeSettings:
     """When a text counts as an earlier one that was changed a little, and is left out; None: never."""
     split: SplitSettings
     """How documents are split into training and validation."""
+    contract: ContractSettings
+    """What documents, tokens and the split must be."""
     vocabulary: Literal["trained", "gpt2"]
     """Merges trained on the training split, or GPT-2's own from two published files (else tiktoken's copy)."""
     vocab_size: int
@@ -70,7 +76,7 @@ def tokenize(tokenize: TokenizeSettings) -> None:
     """Write the tokenizer and the table of documents."""
     make_tokenizer(tokenize)
     counts = encode(tokenize)
-    check()
+    check(tokenize)
     record(tokenize, counts)
 
 
@@ -95,7 +101,7 @@ def encode(settings: TokenizeSettings) -> dict[str, int]:
     A run that was killed is gone on with after its last full file.
     """
     tokenizer = Tokenizer.load(paths.TOKENIZER)
-    counts: Counter[str] = Counter(duplicates=0, near_duplicates=0, refused=0)
+    counts: Counter[str] = Counter(dict.fromkeys(KINDS.values(), 0))
     with (
         work("tokenize") as folder,
         paths.whole(paths.QUARANTINE) as quarantine,
@@ -103,7 +109,8 @@ def encode(settings: TokenizeSettings) -> dict[str, int]:
         progress("tokenize", reading.size_bytes(paths.RAW_CORPUS)) as on_read,
     ):
         found = read(settings, on_read)
-        write(_kept(found, counts, leave_out), tokenizer, folder / "tokens", processes=os.cpu_count() or 1)
+        kept = _kept(found, counts, leave_out)
+        encoding.write(kept, tokenizer, folder / "tokens", processes=os.cpu_count() or 1)
         done = folder / "done"  # a kill while it is copied to another disk shall leave nothing to go on from
         paths.remove(done)
         (folder / "tokens").rename(done)
@@ -113,9 +120,22 @@ def encode(settings: TokenizeSettings) -> dict[str, int]:
 
 
 def read(settings: TokenizeSettings, on_read: Callable[[int], object] | None = None) -> Iterator[Document | Refused]:
-    """Yield the corpus's documents, and what is left out between: what cannot be read, duplicates, near duplicates."""
+    """Yield the corpus's documents, and between them what is left out.
+
+    Raises CheckFailed at a document beyond a limit of the contract that ends the build.
+    """
     sift = partial(without_near, settings=settings.near) if settings.near else iter
-    return documents.read(paths.RAW_CORPUS, settings.split, settings.reading, on_read, sift)
+    found = documents.read(paths.RAW_CORPUS, settings.split, settings.reading, on_read, sift)
+    for each in contract.judged(found, settings.contract):
+        if isinstance(each, Breach) and each.limits.on_breach == "stop":
+            expected = checks.document(each.limited, each.limits.least, each.limits.most)
+            row = pd.DataFrame([{"place": each.place, each.limited: each.value}])
+            try:
+                checks.check("documents", row, expected)
+            except CheckFailed as failed:
+                setting = f"tokenize.contract.{each.limited}.on_breach"
+                raise CheckFailed(f"{failed}; with {setting}: quarantine it is left out") from None
+        yield each
 
 
 def without_near(found: Iterator[Text | Refused], settings: NearSettings) -> Iterator[Text | Refused]:
@@ -130,59 +150,47 @@ def without_near(found: Iterator[Text | Refused], settings: NearSettings) -> Ite
             yield each
 
 
-def write(found: Iterable[Document], tokenizer: Tokenizer, folder: Path, processes: int) -> None:
-    """Write a row for each document that the folder has none for yet; who encodes changes the time alone."""
-    done = table.count(folder)
-    waiting: deque[tuple[int, str, str, str, int, int]] = deque()  # what a row has beside ids, of texts being encoded
-
-    def texts() -> Iterator[str]:
-        for each in islice(found, done, None):
-            waiting.append((each.index, each.source, each.split, each.place, each.begin, len(each.text.encode())))
-            yield each.text
-
-    with closing(_ids(texts(), tokenizer, folder, processes)) as ids:
-        table.write((Row(*waiting.popleft(), its) for its in ids), folder, tokenizer.vocab_size)
-    assert not waiting, f"{len(waiting)} texts have no ids"
-
-
-def _ids(texts: Iterable[str], tokenizer: Tokenizer, folder: Path, processes: int) -> Generator[Ids, None, None]:
-    """Yield the ids of each text, in order: from a Ray cluster where the environment names one, else from here."""
-    if (address := machine.ray_address()) is None:
-        yield from encoded(texts, tokenizer, processes)
-    else:
-        from integrations import ray_data  # late: what it needs is an extra
-
-        log.info("encoding on the Ray cluster at %s", address)
-        between = folder.with_name("texts")
-        yield from ray_data.encode_each(texts, tokenizer, between, address, machine.handed_on())
-
-
-def encoded(texts: Iterable[str], tokenizer: Tokenizer, processes: int) -> Generator[Ids, None, None]:
-    """Yield the ids of each text, in order, by processes of this machine."""
-    with closing(in_order(tokenizer.encode_batch, _batches(texts), processes, alone=ALONE)) as batches:
-        for batch in batches:
-            yield from batch
-
-
-def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Yield the texts in batches that are worth a process's while; a long one is the last of its batch."""
-    batch: list[str] = []
-    size = 0
-    for text in texts:
-        batch.append(text)
-        size += len(text)
-        if size >= BATCH_CHARACTERS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
 @io
-def check() -> None:
+def check(settings: TokenizeSettings) -> None:
     """Check the table of documents."""
-    vocab_size = Tokenizer.load(paths.TOKENIZER).vocab_size
-    checks.check("documents", table.summary(paths.TOKENS), checks.documents(vocab_size))
+    judge(paths.TOKENS, Tokenizer.load(paths.TOKENIZER).vocab_size, settings)
+
+
+def judge(tokens: Path, vocab_size: int, settings: TokenizeSettings) -> None:
+    """Check a table of documents by row group, then the two sides of the split."""
+    limits, share = settings.contract, settings.split.validation_share
+    parts, splits = summary(tokens, vocab_size)
+    documents_expected = checks.documents(
+        vocab_size,
+        table.columns(vocab_size),
+        least_bytes=limits.size_bytes.least,
+        most_bytes=limits.size_bytes.most,
+        most_replaced_share=limits.replaced_share.most,
+        least_bits_per_token=limits.least_bits_per_token,
+    )
+    checks.check("documents", parts, documents_expected)
+    found, tolerance = shares(tokens, splits, settings)
+    checks.check(
+        "splits",
+        splits.assign(validation_share=splits["split"].map({"validation": found})),
+        checks.splits(share, tolerance, limits.least_bits_per_token),
+    )
+
+
+def shares(tokens: Path, splits: pd.DataFrame, settings: TokenizeSettings) -> tuple[float, float]:
+    """Return validation's share of what the split parts, and how far it may be from what was asked for.
+
+    Parted are bytes by position, sources by source, else documents; what is drawn may miss the share by more the fewer
+    there are.
+    """
+    if settings.split.by == "position":
+        sizes = splits.set_index("split")["size_bytes"]
+        return sizes["validation"] / sizes.sum(), settings.contract.share_tolerance
+    if settings.split.by == "source":
+        sizes = pd.Series({split: len(table.sources(tokens, split)) for split in splits["split"]})
+    else:
+        sizes = splits.set_index("split")["documents"]
+    return sizes["validation"] / sizes.sum(), settings.contract.share_tolerance + sizes.sum() ** -0.5
 
 
 @io
@@ -206,7 +214,7 @@ def record(settings: TokenizeSettings, counts: dict[str, int]) -> None:
     for whose, count in tokens.items():
         numbers[f"{whose}validation_bytes_per_token"] = numbers["validation_bytes"] / count
         numbers[f"{whose}validation_tokens_per_word"] = count / counts["validation_words"]
-    numbers |= {name: counts[name] for name in ("duplicates", "near_duplicates", "refused")}
+    numbers |= {name: counts[name] for name in KINDS.values()}
     tracking.record("tokenize", numbers)
 
 
@@ -218,7 +226,7 @@ def _gpt2_validation_tokens() -> int:
     """Return how many tokens GPT-2's own vocabulary makes of the validation text."""
     tokenizer, gpt2 = Tokenizer.load(paths.TOKENIZER), Tokenizer.gpt2(paths.RAW_TOKENIZER)
     texts = (tokenizer.decode(row.ids.tolist()) for row in table.read(paths.TOKENS, "validation"))
-    return sum(map(len, encoded(texts, gpt2, processes=os.cpu_count() or 1)))
+    return sum(map(len, encoding.encoded(texts, gpt2, processes=os.cpu_count() or 1)))
 
 
 def _kept(
@@ -228,10 +236,11 @@ def _kept(
     told = ""
     for each in found:
         if isinstance(each, Refused):
-            counted = _COUNTED.get(type(each), "refused")
-            if counted == "refused" and not counts["refused"]:
-                log.warning("%s: not read: %s; all such are listed in %s", each.place, each.reason, paths.QUARANTINE)
-            counts[counted] += 1
+            kind = KINDS[type(each)]
+            if kind in ("refused", "breaches") and not counts[kind]:
+                said = "not read" if kind == "refused" else "left out"
+                log.warning("%s: %s: %s; all such are listed in %s", each.place, said, each.reason, paths.QUARANTINE)
+            counts[kind] += 1
             leave_out(each)
             continue
         if each.encoding != "utf-8" and each.place != told:

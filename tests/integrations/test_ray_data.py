@@ -22,7 +22,8 @@ from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from components.windows.shards import ShardSettings
 from integrations import ray_data
-from pipeline.stages import shard, tokenize
+from pipeline import encoding
+from pipeline.stages import shard
 
 TEXT = "\n\n".join(topics[name] for name in sorted(topics))
 DOCUMENTS = 1500
@@ -49,7 +50,7 @@ def tokens(folder: Path, tokenizer: Tokenizer) -> dict[str, str]:
             assert len(list(folder.glob("texts/*.parquet"))) <= 2 * 2 * ray_data.PIECES_A_CPU
             yield each
 
-    tokenize.write(read(), tokenizer, folder / "tokens", processes=2)
+    encoding.write(read(), tokenizer, folder / "tokens", processes=2)
     assert [each.name for each in folder.iterdir()] == ["tokens"]
     return hashes(folder / "tokens")
 
@@ -90,7 +91,7 @@ def without_the_folder(folder: Path, tokenizer: Tokenizer) -> dict[str, str]:
             yield each
 
     try:
-        tokenize.write(read(), tokenizer, folder / "tokens", processes=2)
+        encoding.write(read(), tokenizer, folder / "tokens", processes=2)
     finally:
         os.chdir(folder)
     return hashes(folder / "tokens")

@@ -42,6 +42,7 @@ METRICS = {
         "duplicates": 1,
         "near_duplicates": 2,
         "refused": 3,
+        "breaches": 1,
     },
     "shard": {"train_ids": 408, "train_windows": 3, "validation_ids": 82, "validation_windows": 1},
     "pretrain": {"steps": 2, "weights_sha256": "aa", "training_loss": 2.5, "validation_loss": 2.25, **MACHINE},

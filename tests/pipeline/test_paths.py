@@ -101,4 +101,5 @@ def test_every_path_is_relative_to_the_root():
     assert paths.metrics("score") == Path("data/metrics/score.json")
     assert paths.curve("pretrain") == Path("data/metrics/pretrain.csv")
     assert paths.checks("shards") == Path("data/checks/shards.json")
+    assert paths.data_docs("shards") == Path("data/checks/shards.html")
     assert paths.timings("score") == Path(".work/timings/score.json")

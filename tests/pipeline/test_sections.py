@@ -63,7 +63,9 @@ def test_the_corpus_shows_sources_with_licence_and_hash_and_held_out_fertility(b
     (hashes,) = blocks(sections.corpus(), KeyValues)
     assert listed.rows == (("Tales", "corpus", "CC0-1.0", 1, 1400),)
     assert hashes.items == (("corpus/tales.txt", "dd"),)
-    assert splits.note.endswith("Left out: 1 duplicates, 2 near duplicates, 3 that could not be read.")
+    assert splits.note.endswith(
+        "Left out: 1 duplicates, 2 near duplicates, 3 that could not be read, 1 that broke the contract."
+    )
     assert splits.rows == (("train", 8, 1200, 400, 3, 3.0, None), ("validation", 2, 200, 80, 1, 2.5, 2.25))
     assert tasks.rows == (("classification", 4, 1, 4), ("instructions", 4, 2, 4))
 

@@ -57,6 +57,16 @@ def test_a_broken_line_is_refused_by_file_and_row(tmp_path: Path, line: str, mes
         read_sms(tmp_path / "sms")
 
 
+def test_an_empty_text_can_be_left_out_with_its_row_and_reason(tmp_path: Path):
+    (tmp_path / "sms").write_text("ham\tfine\nspam\t \nham\talso fine\n", encoding="utf-8")
+    left_out: list[tuple[str, str]] = []
+    assert [record.id for record in read_sms(tmp_path / "sms", left_out.append)] == ["sms-1", "sms-3"]
+    assert left_out == [("sms row 2", "the text is empty")]
+    (tmp_path / "sms").write_text("eggs\ttext\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="unknown label"):
+        read_sms(tmp_path / "sms", left_out.append)
+
+
 def test_balancing_keeps_as_many_of_each_label_in_order():
     records = [labelled(str(k), "spam" if k in (3, 7) else "ham") for k in range(10)]
     balanced = balance(records, seed=1)

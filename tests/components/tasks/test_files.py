@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from components.tasks.files import read_json_lines, read_records, read_text, write_records
+from components.tasks.files import Empty, numbered, read_json_lines, read_records, read_text, write_records
 
 
 @dataclass(frozen=True)
@@ -60,3 +60,20 @@ def test_a_broken_row_is_refused_by_file_and_number(tmp_path: Path, line: str, m
 def test_an_empty_file_has_no_rows(tmp_path: Path):
     (tmp_path / "none.jsonl").write_text("", encoding="utf-8")
     assert read_json_lines(tmp_path / "none.jsonl") == []
+
+
+def test_only_what_is_empty_can_be_left_out(tmp_path: Path):
+    def make(_: int, row: str) -> str:
+        if not row:
+            raise Empty("nothing in it")
+        if row == "bad":
+            raise ValueError("bad")
+        return row
+
+    left_out: list[tuple[str, str]] = []
+    assert numbered(tmp_path / "a", ["x", "", "y", ""], make, left_out.append) == ["x", "y"]
+    assert left_out == [("a row 2", "nothing in it"), ("a row 4", "nothing in it")]
+    with pytest.raises(ValueError, match="a, row 2: bad"):
+        numbered(tmp_path / "a", ["", "bad"], make, left_out.append)
+    with pytest.raises(ValueError, match="a, row 1: nothing in it"):
+        numbered(tmp_path / "a", ["", "bad"], make)

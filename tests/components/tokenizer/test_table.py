@@ -10,7 +10,7 @@ from components.tokenizer.table import Row
 
 ROWS = [
     Row(0, "os", "train", "a.jsonl line 1", 0, 6, np.array([3, 1, 4])),
-    Row(1, "re", "validation", "b.txt", 7, 2, np.array([9, 2])),
+    Row(1, "re", "validation", "b.txt", 7, 2, np.array([9, 2]), replacements=1),
     Row(2, "re", "train", "c.txt", 0, 0, np.array([], dtype=int)),
     Row(3, "sys", "train", "d.txt", 0, 3, np.array([255, 0])),
 ]
@@ -41,7 +41,17 @@ def test_ids_take_two_bytes_up_to_a_vocabulary_of_65536(tmp_path, vocab_size, na
     rows = [Row(0, "a", "train", "a.txt", 0, 1, np.array([vocab_size - 1]))]
     table.write(rows, tmp_path, vocab_size)
     schema = pq.read_schema(tmp_path / "00000.parquet")
-    assert schema.names == ["document", "source", "split", "place", "begin", "count", "size_bytes", "ids"]
+    assert schema.names == [
+        "document",
+        "source",
+        "split",
+        "place",
+        "begin",
+        "count",
+        "size_bytes",
+        "replacements",
+        "ids",
+    ]
     assert str(schema.field("ids").type.value_type) == name
     (row,) = table.read(tmp_path)
     assert (row.ids.dtype, row.ids.tolist()) == (np.dtype(name), [vocab_size - 1])
@@ -135,7 +145,7 @@ def test_an_id_outside_the_vocabulary_is_refused_and_nothing_is_written(tmp_path
 def test_no_rows_are_a_table_without_rows(tmp_path):
     table.write([], tmp_path, 256)
     assert list(table.read(tmp_path)) == []
-    assert len(table.summary(tmp_path)) == len(table.sizes(tmp_path)) == 0
+    assert len(table.sizes(tmp_path)) == 0
 
 
 def test_rows_are_counted_in_a_folder_that_is_there_or_not(tmp_path):
@@ -199,41 +209,13 @@ def test_the_sources_of_a_split_are_told(tmp_path):
     assert table.sources(tmp_path, "validation") == {"re"}
 
 
-def test_the_summary_has_scalars_of_every_row_group_and_split(tmp_path, monkeypatch):
-    monkeypatch.setattr(table, "_ROW_GROUP_IDS", 7)  # three ids and one more, two and one more: the first two documents
-    table.write(ROWS, tmp_path, 256)
-    summary = table.summary(tmp_path)
-    assert [str(summary[name].dtype) for name in ("documents", "disordered", "min_id")] == ["int64", "int64", "Int64"]
-    first, second, third = summary.to_dict("records")
-    assert first == {
-        "part": "00000.parquet group 1 train",
-        "split": "train",
-        "documents": 1,
-        "disordered": 0,
-        "count": 3,
-        "size_bytes": 6,
-        "least_count": 3,
-        "least_bytes": 6,
-        "min_id": 1,
-        "max_id": 4,
-    }
-    assert (second["part"], second["min_id"], second["max_id"]) == ("00000.parquet group 1 validation", 2, 9)
-    assert third["part"] == "00000.parquet group 2 train"
-    assert [third[name] for name in ("documents", "count", "size_bytes", "least_count")] == [2, 2, 3, 0]
-    assert [third[name] for name in ("least_bytes", "min_id", "max_id")] == [0, 0, 255]
-
-
-def test_the_summary_of_documents_without_ids_has_no_least_id(tmp_path):
-    table.write([ROWS[2]], tmp_path, 256)
-    summary = table.summary(tmp_path)
-    assert summary["count"].tolist() == [0]
-    assert summary[["min_id", "max_id"]].isna().all(axis=None)
-
-
-def test_the_summary_counts_documents_that_are_out_of_order(tmp_path, monkeypatch):
-    monkeypatch.setattr(table, "_ROW_GROUP_IDS", 7)
-    table.write([ROWS[0], ROWS[3], ROWS[1], ROWS[1]], tmp_path, 256)  # 0, 3; 1, 1
-    assert table.summary(tmp_path)["disordered"].tolist() == [0, 2]
+def test_columns_are_told_in_a_line():
+    assert table.columns(300) == (
+        "document int64 not null, source string not null, split string not null, place string not null, "
+        "begin int64 not null, count int64 not null, size_bytes int64 not null, replacements int64 not null, "
+        "ids list<element: uint16 not null> not null"
+    )
+    assert table.columns(65_537).endswith("ids list<element: uint32 not null> not null")
 
 
 def test_a_folder_without_a_table_is_refused_by_name(tmp_path):

@@ -13,8 +13,7 @@ from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from components.windows import shards
 from components.windows.shards import Windows
-from pipeline import paths
-from pipeline.stages import tokenize
+from pipeline import encoding, paths
 
 READING = ReadingSettings("text", "source", gutenberg=False, most_unpacked_bytes=10**6, most_line_bytes=10**6)
 LINE = re.compile(r"document \d+, (\S+): (\S+?)(?: line (\d+))?, bytes (\d+):(\d+): (.*)")
@@ -31,7 +30,7 @@ def shown(project, main, capsys):
         found = [each for each in read if isinstance(each, Document)]
         tokenizer = Tokenizer.trained((each.text for each in found), 270)
         tokenizer.save(paths.TOKENIZER)
-        tokenize.write(found, tokenizer, paths.TOKENS, processes=1)
+        encoding.write(found, tokenizer, paths.TOKENS, processes=1)
         written = [
             shards.write(
                 table.ids(paths.TOKENS, name),

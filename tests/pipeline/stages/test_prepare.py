@@ -5,6 +5,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from components.tasks.classification import Labelled
@@ -12,8 +13,10 @@ from components.tasks.files import read_records
 from components.tasks.instructions import Instruction, full
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
-from pipeline import paths
+from pipeline import paths, settings
+from pipeline.stages.prepare import PrepareSettings
 
+ROOT = Path(__file__).parents[3]
 REAL = Path(__file__).parents[4] / "shared/data/book"
 SPLITS = ("train", "validation", "test")
 TASKS = ((paths.CLASSIFICATION, Labelled), (paths.INSTRUCTIONS, Instruction))
@@ -122,6 +125,65 @@ def test_a_task_file_of_instructions_that_cannot_be_used_is_one_line(failure, ro
     (paths.RAW_TASKS / "asked.json").write_text(json.dumps(rows))
     assert said in failure("prepare", {"instructions": {"source": "alpaca", "file": "asked.json"}})
     assert not paths.INSTRUCTIONS.exists()
+
+
+def test_empty_records_are_left_out_counted_and_listed_where_the_contract_says_so(run):
+    rows = [{"instruction": f"Add {n}.", "input": "", "output": str(n)} for n in range(20)]
+    rows[3]["output"] = " "
+    rows[5]["instruction"] = ""
+    (paths.RAW_TASKS / "asked.json").write_text(json.dumps(rows))
+    texts = [f"{('ham', 'spam')[n % 2]}\ttext {n}\n" for n in range(60)]
+    (paths.RAW_TASKS / "sms.txt").write_text("".join([*texts[:2], "ham\t\n", *texts[2:]]))
+    alpaca = {"source": "alpaca", "file": "asked.json", "max_tokens": None}
+    sms = {"source": "sms", "file": "sms.txt", "most": None}
+    run("prepare", {"contract": {"on_empty": "quarantine"}, "instructions": alpaca, "classification": sms})
+    assert pq.read_table(paths.TASKS_QUARANTINE).to_pylist() == [
+        {"place": "sms.txt row 3", "reason": "the text is empty"},
+        {"place": "asked.json row 4", "reason": "the output is empty"},
+        {"place": "asked.json row 6", "reason": "the instruction is empty"},
+    ]
+    assert json.loads(paths.metrics("prepare").read_text())["empty_records"] == 3
+    assert sum(map(len, records(paths.INSTRUCTIONS, Instruction).values())) == 18
+    assert sum(map(len, records(paths.CLASSIFICATION, Labelled).values())) == 60
+
+
+def test_tasks_without_fault_have_an_empty_quarantine(project):
+    assert pq.read_table(paths.TASKS_QUARANTINE).to_pydict() == {"place": [], "reason": []}
+    assert json.loads(paths.metrics("prepare").read_text())["empty_records"] == 0
+
+
+def test_an_empty_prompt_stops_the_build(failure):
+    (paths.RAW_TASKS / "asked.json").write_text(json.dumps([{"instruction": " ", "input": "", "output": "2"}]))
+    said = failure("prepare", {"instructions": {"source": "alpaca", "file": "asked.json"}})
+    assert said == "data/raw/tasks/asked.json, row 1: the instruction is empty"
+
+
+def test_a_rare_label_stops_the_build_and_is_named(failure):
+    texts = [f"{'spam' if n % 20 == 0 else 'ham'}\ttext {n}\n" for n in range(100)]
+    (paths.RAW_TASKS / "sms.txt").write_text("".join(texts))
+    sms = {"source": "sms", "file": "sms.txt", "most": None, "balance": False}
+    said = failure("prepare", {"contract": {"least_label_share": 0.06}, "classification": sms})
+    assert said.startswith(
+        "check classification: expect_column_values_to_be_between(column=label_share, min_value=0.06, max_value=None) "
+        "does not hold; id sms-"
+    )
+    assert "(0.05 at spam)" in said
+
+
+@pytest.mark.parametrize(
+    ("contract", "said"),
+    [
+        ({"on_empty": "warn"}, 'prepare.contract.on_empty is "warn"; expected '),
+        ({"least_label_share": 2}, "prepare.contract.least_label_share is 2"),
+        ({"on_rare_label": "quarantine"}, "prepare.contract.on_rare_label is no setting"),
+    ],
+)
+def test_a_contract_that_cannot_be_kept_is_refused_by_its_dotted_name(contract, said):
+    values = settings.read(ROOT / paths.PARAMS)["prepare"]
+    values["contract"] |= contract
+    with pytest.raises(settings.SettingsError) as refused:
+        settings.parse("prepare", values, PrepareSettings)
+    assert said in str(refused.value)
 
 
 def test_a_task_file_that_is_not_here_is_one_line(failure):

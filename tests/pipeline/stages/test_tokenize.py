@@ -8,11 +8,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from components.corpus.documents import Document
+from components.corpus import documents
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
-from pipeline import checks, paths, settings
-from pipeline.stages import tokenize as stage
+from pipeline import checks, encoding, paths, settings
 from pipeline.stages.tokenize import TokenizeSettings
 
 ROOT = Path(__file__).parents[3]
@@ -49,7 +48,8 @@ def test_the_numbers_count_what_the_table_holds(project):
 
 def test_a_corpus_without_fault_has_an_empty_quarantine(project):
     numbers = json.loads(paths.metrics("tokenize").read_text())
-    assert (numbers["refused"], numbers["duplicates"], numbers["near_duplicates"]) == (0, 0, 0)
+    left_out = [numbers[name] for name in ("refused", "duplicates", "near_duplicates", "breaches")]
+    assert left_out == [0, 0, 0, 0]
     assert pq.read_table(paths.QUARANTINE).to_pydict() == {"place": [], "reason": []}
 
 
@@ -123,6 +123,120 @@ def test_near_duplicates_are_left_out_after_exact_ones_counted_and_named(run):
     assert {row.source for row in table.read(paths.TOKENS)} == {"a", "e"}
 
 
+BAD = {"repeated": b"a" * 2000, "garbled": ("caf\ufffd " * 50).encode(), "stub": b"So.\n"}
+LIMITS = {
+    "size_bytes": {"least": 5, "on_breach": "quarantine"},
+    "replaced_share": {"most": 0.1, "on_breach": "quarantine"},
+    "bits_per_byte": {"least": 1.0, "on_breach": "quarantine"},
+}
+BAD_SPLIT = {"by": "document", "validation_share": 0.5, "seed": 1}
+
+
+def tales(**more: bytes) -> None:
+    corpus(**{f"tale{n}": f"Once upon a time {n}. ".encode() * 9 for n in range(8)}, **more)
+
+
+def test_documents_beyond_a_limit_are_left_out_counted_and_listed(run, caplog):
+    tales()
+    run("tokenize", {"split": BAD_SPLIT, "vocab_size": 260})
+    whole = {row.source: row.ids.tolist() for row in table.read(paths.TOKENS)}
+    tales(**BAD)
+    run("tokenize", {"split": BAD_SPLIT, "vocab_size": 260, "contract": LIMITS})
+    assert pq.read_table(paths.QUARANTINE).to_pylist() == [
+        {"place": "garbled.txt", "reason": "replaced_share is 0.428571; expected at most 0.1"},  # 3 of 7 bytes
+        {"place": "repeated.txt", "reason": "bits_per_byte is 0; expected at least 1"},
+        {"place": "stub.txt", "reason": "size_bytes is 4; expected at least 5"},
+    ]
+    numbers = json.loads(paths.metrics("tokenize").read_text())
+    assert (numbers["breaches"], numbers["refused"]) == (3, 0)
+    # Neither the table nor the vocabulary has anything of them.
+    assert {row.source: row.ids.tolist() for row in table.read(paths.TOKENS)} == whole
+    told = [each.getMessage() for each in caplog.records if each.name == "pipeline.stages.tokenize"]
+    assert told == [
+        "garbled.txt: left out: replaced_share is 0.428571; expected at most 0.1; "
+        "all such are listed in data/quarantine/documents.parquet"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("size_bytes", "expect_column_values_to_be_between(column=size_bytes, min_value=5.0, max_value=None)"),
+        ("replaced_share", "expect_column_values_to_be_between(column=replaced_share, min_value=None, max_value=0.1)"),
+        ("bits_per_byte", "expect_column_values_to_be_between(column=bits_per_byte, min_value=1.0, max_value=None)"),
+    ],
+)
+def test_a_document_beyond_a_limit_that_stops_ends_the_build_and_is_named(failure, name, said):
+    tales(**BAD)
+    place = {
+        "size_bytes": "stub.txt (4)",
+        "replaced_share": "garbled.txt (0.428571)",
+        "bits_per_byte": "repeated.txt (0)",
+    }
+    contract = LIMITS | {name: LIMITS[name] | {"on_breach": "stop"}}
+    message = failure("tokenize", {"split": BAD_SPLIT, "vocab_size": 260, "contract": contract})
+    assert message.startswith(f"check documents: {said} does not hold; place {place[name]}; ")
+    assert message.endswith(f"with tokenize.contract.{name}.on_breach: quarantine it is left out")
+    assert not paths.TOKENS.exists()
+    (kept,) = json.loads(paths.checks("documents").read_text())["expectations"]
+    assert kept["holds"] is False
+
+
+def test_a_corpus_of_one_word_stops_the_build(failure):
+    corpus(tale=b"la " * 9000)
+    contract = {"least_bits_per_token": 2.0}  # three bytes have log2(3)
+    message = failure("tokenize", {"split": {"by": "position"}, "vocab_size": 257, "contract": contract})
+    assert message.startswith(
+        "check documents: expect_column_values_to_be_between(column=bits_per_token, min_value=2.0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [
+        ({"by": "document", "seed": 1, "validation_share": 0.999}, "min_value=0.6"),  # 0.999 - 0.01 - 8 ** -0.5
+        ({"by": "source", "seed": 1, "validation_share": 0.999}, "min_value=0.6"),
+        ({"by": "position", "validation_share": 0.5}, "min_value=0.49, max_value=0.51)"),
+    ],
+    ids=["document", "source", "position"],
+)
+def test_a_split_that_misses_its_share_stops_the_build(project, monkeypatch, run, split, said):
+    tales()
+    if split["by"] == "position":  # half of the characters, most of the bytes
+        corpus(tale=("Once upon a time. " * 90 + "\u4e00\u4e8c\u4e09\u56db\u4e94 " * 270).encode())
+    else:
+        monkeypatch.setattr(
+            documents, "_parted", lambda source, text, _: [(text, "validation" if "7" in text else "train")]
+        )
+    with pytest.raises(checks.CheckFailed, match=r"check splits: .*validation_share") as failed:
+        run("tokenize", {"split": split, "vocab_size": 257, "contract": {"share_tolerance": 0.01}})
+    assert said in str(failed.value)
+    assert "split validation (" in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("contract", "said"),
+    [
+        ({"size_bytes": {"on_breach": "warn"}}, 'tokenize.contract.size_bytes.on_breach is "warn"; expected '),
+        ({"size_bytes": {"least": 9, "most": 1}}, "tokenize.contract.size_bytes.least is 9"),
+        ({"bits_per_byte": {"least": "low"}}, 'tokenize.contract.bits_per_byte.least is "low"; expected '),
+        ({"share_tolerance": 0}, "tokenize.contract.share_tolerance is 0"),
+        ({"least_bits_per_token": -1}, "tokenize.contract.least_bits_per_token is -1"),
+        ({"share_tolerance": {"on_breach": "quarantine"}}, "tokenize.contract.share_tolerance is {"),
+        ({"schema": {"on_breach": "quarantine"}}, "tokenize.contract.schema is no setting"),
+    ],
+    ids=str,
+)
+def test_a_contract_that_cannot_be_kept_is_refused_by_its_dotted_name(contract, said):
+    values = settings.read(ROOT / paths.PARAMS)["tokenize"]
+    for name, each in contract.items():
+        before = values["contract"].get(name)
+        values["contract"][name] = before | each if isinstance(before, dict) else each
+    with pytest.raises(settings.SettingsError) as refused:
+        settings.parse("tokenize", values, TokenizeSettings)
+    assert said in str(refused.value)
+
+
 def test_bytes_without_merges_are_a_vocabulary(run):
     corpus(tale=b"abab " * 40)
     run("tokenize", {"split": {"by": "position"}, "vocab_size": 257})
@@ -161,7 +275,7 @@ def test_a_run_that_was_killed_goes_on_after_its_last_full_file(run, monkeypatch
         encoded.extend(texts)
         return encode_batch(self, texts)
 
-    monkeypatch.setattr(stage, "BATCH_CHARACTERS", 1)  # so that each document is a batch
+    monkeypatch.setattr(encoding, "BATCH_CHARACTERS", 1)  # so that each document is a batch
     monkeypatch.setattr(Tokenizer, "encode_batch", failing)
     with pytest.raises(RuntimeError, match="killed"):
         run("tokenize", changes)
@@ -171,18 +285,6 @@ def test_a_run_that_was_killed_goes_on_after_its_last_full_file(run, monkeypatch
     assert {file.name: file.read_bytes() for file in paths.TOKENS.iterdir()} == whole
     assert 8 <= len(encoded) < 20
     assert not list(paths.WORK.glob("*/tokens"))
-
-
-def test_the_table_is_the_same_with_any_number_of_processes(tmp_path, monkeypatch):
-    monkeypatch.setattr(stage, "ALONE", 2)
-    monkeypatch.setattr(stage, "BATCH_CHARACTERS", 100)
-    found = [Document("tale", n, f"Once upon a time {n}. " * n, "train", f"tale.txt line {n}") for n in range(50)]
-    tokenizer = Tokenizer.trained(["Once upon a time"] * 9, 260)
-    for processes in (1, 2, 3):
-        stage.write(iter(found), tokenizer, tmp_path / str(processes), processes)
-    first, second, third = ((tmp_path / name / "00000.parquet").read_bytes() for name in "123")
-    assert first == second == third
-    assert [tokenizer.decode(row.ids) for row in table.read(tmp_path / "1")] == [each.text for each in found]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +306,7 @@ def test_a_corpus_that_cannot_be_used_is_one_line(failure, files, said):
 
 def test_a_broken_table_stops_the_build_and_names_the_row(run, monkeypatch):
     corpus(tale=b"Once upon a time. " * 9)
-    monkeypatch.setattr(checks, "documents", lambda vocab_size: [checks.between("least_count", 1, 20)])
+    monkeypatch.setattr(checks, "documents", lambda *_, **__: [checks.between("least_count", 1, 20)])
     with pytest.raises(checks.CheckFailed, match=r"check documents: .*; part 00000\.parquet group 1 train"):
         run("tokenize", {"split": {"by": "position"}, "vocab_size": 257})
 
