@@ -4,10 +4,11 @@ import csv
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from components.overlap.found import Count
 from components.scoring.response import Response
 from components.scoring.score import Score
 from components.scoring.statistics import Interval, bootstrap, paired_difference
@@ -15,6 +16,7 @@ from components.tasks.files import read_json_lines, read_records
 from pipeline import paths
 
 TUNED, UNTUNED, CONSTANT = "tuned", "untuned", "best constant"  # as respond and score name them
+TEXTS, QUESTIONS = ("classification test",), ("instructions test", "judge items")  # the sides that are scored
 VERDICTS = "points"  # the unit of a judging model, whose verdicts may be unreadable
 
 
@@ -87,6 +89,20 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Clean:
+    """The same on what overlaps nothing that was trained on; empty where all of it does so, or nothing overlaps."""
+
+    texts: int
+    """Test texts of the classifier that overlap something, by any measure."""
+    accuracy: Interval | None
+    """On the others; None as said."""
+    questions: int
+    """Test questions that overlap something."""
+    standings: tuple[Standing, ...]
+    """On the others."""
+
+
+@dataclass(frozen=True)
 class Findings:
     """All that is resampled, each once."""
 
@@ -98,6 +114,8 @@ class Findings:
     """By judge, then by model, in the order of the scores."""
     comparisons: tuple[Comparison, ...]
     """By judge, other model and kind; all kinds first, single ones only where there are several."""
+    clean: Clean
+    """Accuracy and standings once more, without what overlaps."""
 
     @property
     def judges(self) -> list[str]:
@@ -112,7 +130,8 @@ class Findings:
 def gather(how: Resampling) -> Findings:
     """Return all intervals of the build."""
     asked = {each.id: each for each in responses()}
-    return Findings(how.confidence, accuracy(how), tuple(standings(how, asked)), tuple(comparisons(how, asked)))
+    its = tuple(standings(how, asked)), tuple(comparisons(how, asked))
+    return Findings(how.confidence, accuracy(how), *its, clean(how, asked))
 
 
 def numbers(stage: str) -> dict[str, Any]:
@@ -121,10 +140,21 @@ def numbers(stage: str) -> dict[str, Any]:
     return found
 
 
-def predictions() -> list[tuple[str, str, str]]:
-    """Return the group, the actual and the predicted label of each test text."""
+def predictions() -> list[tuple[str, str, str, str]]:
+    """Return id, group, actual and predicted label of each test text."""
     with (paths.PREDICTIONS / "predictions.csv").open(encoding="utf-8", newline="") as file:
-        return [(row["group"], row["actual"], row["predicted"]) for row in csv.DictReader(file)]
+        return [(row["id"], row["group"], row["actual"], row["predicted"]) for row in csv.DictReader(file)]
+
+
+def overlap_counts() -> list[Count]:
+    """Return how much of each held-out side overlaps each other, by kind."""
+    return [Count(**row) for row in json.loads(paths.OVERLAP_COUNTS.read_text(encoding="utf-8"))]
+
+
+def touched(sides: Collection[str]) -> set[str]:
+    """Return the ids of the records of some held-out sides that overlap anything."""
+    rows: Any = read_json_lines(paths.OVERLAPS)
+    return {row["id"] for row in rows if row["held_out"] in sides}
 
 
 def responses() -> list[Response]:
@@ -138,17 +168,31 @@ def scores() -> list[Score]:
     return [Score(**row) for row in rows]
 
 
-def accuracy(how: Resampling) -> Interval:
-    """Return the classifier's accuracy with its interval."""
-    groups, actual, predicted = zip(*predictions(), strict=True)
+def accuracy(how: Resampling, without: Collection[str] = ()) -> Interval:
+    """Return the classifier's accuracy with its interval; `without` are ids of texts left out, never all."""
+    _, groups, actual, predicted = zip(*(row for row in predictions() if row[0] not in without), strict=True)
     return how.mean([float(label == guess) for label, guess in zip(actual, predicted, strict=True)], groups)
 
 
+def clean(how: Resampling, asked: Mapping[str, Response]) -> Clean:
+    """Return accuracy and standings on what overlaps nothing."""
+    ids = {id for id, *_ in predictions()}
+    texts, questions = ids & touched(TEXTS), asked.keys() & touched(QUESTIONS)
+    left = {id: each for id, each in asked.items() if id not in questions}
+    return Clean(
+        len(texts),
+        accuracy(how, texts) if 0 < len(texts) < len(ids) else None,
+        len(questions),
+        tuple(standings(how, left)) if questions else (),
+    )
+
+
 def standings(how: Resampling, asked: Mapping[str, Response]) -> list[Standing]:
-    """Return how each model stands by each judge; `asked` gives the question of each id."""
+    """Return how each model stands by each judge; `asked` gives each question that counts by its id."""
     given: defaultdict[tuple[str, str, str], list[Score]] = defaultdict(list)
     for each in scores():
-        given[each.judge, each.unit, each.model].append(each)
+        if each.id in asked:
+            given[each.judge, each.unit, each.model].append(each)
     found = []
     for (judge, unit, model), its in given.items():
         read = [(each.value, asked[each.id].group) for each in its if each.value is not None]
@@ -193,6 +237,9 @@ def headlines(found: Findings) -> dict[str, float]:
     bits = ("bits_per_byte", "xz_bits_per_byte", "xz_after_training_text_bits_per_byte")
     given = {name: float(base[name]) for name in bits}
     given |= _with_ends("classifier_accuracy", found.accuracy)
+    given |= {"classifier_touched": float(found.clean.texts), "assistant_touched": float(found.clean.questions)}
+    if found.clean.accuracy:
+        given |= _with_ends("classifier_accuracy_clean", found.clean.accuracy)
     given["classifier_f1"] = classifier["f1"]
     for name in ("bag_of_words", "majority"):
         given |= {f"{name}_{number}": classifier[f"{name}_{number}"] for number in ("accuracy", "f1")}
@@ -202,6 +249,10 @@ def headlines(found: Findings) -> dict[str, float]:
             given |= _with_ends(name, each.mean) if each.model == TUNED else {name: each.mean.mean}
         if each.unit == VERDICTS:
             given[f"{name}_coverage"] = each.read / each.answers
+    for each in found.clean.standings:
+        name = f"{_name(each.model, each.judge)}_clean"
+        if each.mean:
+            given |= _with_ends(name, each.mean) if each.model == TUNED else {name: each.mean.mean}
     for pair in found.comparisons:
         if pair.kind is None or pair.other == CONSTANT:
             words = [TUNED, "minus", pair.other, pair.judge, *([pair.kind] if pair.kind else [])]

@@ -24,7 +24,7 @@ from components.page.facts import (
     Text,
     Value,
 )
-from pipeline import comparing, dag, findings, machine, paths, tracking
+from pipeline import comparing, dag, findings, leakage, machine, paths, tracking
 from pipeline.comparing import estimate, percent, readable, scale, spoken
 from pipeline.findings import TUNED, Findings, numbers
 
@@ -36,7 +36,8 @@ TRAINED = ("pretrain", "finetune_classifier", "finetune_instructions")
 
 def facts(found: Findings) -> Facts:
     """Return the whole page."""
-    sections = (headline(found), graph(), corpus(), base(), classifier(found), assistant(found), checks(), origin())
+    models = base(), classifier(found), assistant(found)
+    sections = (headline(found), graph(), corpus(), *models, leakage.section(found), checks(), origin())
     return Facts(
         title="From text to an assistant",
         subtitle="What one build read, trained and found",
@@ -309,7 +310,7 @@ def _shortened(text: str) -> str:
 
 
 def _confusion() -> ConfusionMatrix:
-    found = [(actual, predicted) for _, actual, predicted in findings.predictions()]
+    found = [(actual, predicted) for *_, actual, predicted in findings.predictions()]
     labels = tuple(sorted({label for pair in found for label in pair}))
     count = Counter(found)
     counts = tuple(tuple(count[actual, predicted] for predicted in labels) for actual in labels)

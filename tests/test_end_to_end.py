@@ -28,6 +28,7 @@ TINY: dict[str, Any] = {
     "pretrain": {"model": {"emb_dim": 16, "n_heads": 2, "n_layers": 1}, **TRAINING},
     "evaluate": {"batch_size": 512, "max_new_tokens": 3},
     "prepare": {"classification": {"most": 20}, "instructions": {"kinds": ["name"], "max_tokens": 48, "most": 6}},
+    "screen": {"records": {"most_near": 1.0, "most_13_gram": 1.0}, "pretraining": {"most_13_gram": 1.0}},  # so few
     "finetune_classifier": {"max_length": 16, **TRAINING},
     "finetune_instructions": {**TRAINING},
     "respond": {"max_new_tokens": 3, "examples": 1},
@@ -126,7 +127,7 @@ def test_a_second_time_nothing_runs(here, dvc):
     runs = len(list((here / ".work/timings").iterdir()))
     said = dvc("repro")
     assert "Running stage" not in said
-    assert said.count("didn't change, skipping") == 11 == runs
+    assert said.count("didn't change, skipping") == 12 == runs
 
 
 def test_metrics_and_plots_are_what_dvc_understands(here, dvc):

@@ -38,6 +38,7 @@ SHRUNK: dict[str, Any] = {
     "pretrain": {"model": {"emb_dim": 8, "n_heads": 2, "n_layers": 2}, **TRAINING},
     "evaluate": {"batch_size": 64, "max_new_tokens": 2},
     "prepare": {"classification": {"most": 6}, "instructions": {"most": 3}},
+    "screen": {"records": {"most_near": 1.0, "most_13_gram": 1.0}, "pretraining": {"most_13_gram": 1.0}},  # so few
     "finetune_classifier": {**TRAINING},
     "finetune_instructions": {**TRAINING},
     "respond": {"max_new_tokens": 2},

@@ -102,11 +102,18 @@ EXACT = {  # 1 for a right answer, in the order of the questions
 ANSWERED = ("tuned", "untuned", "untuned, shown examples")
 
 
+OVERLAPS = [  # a text, and a question by two measures
+    ("classification test", "1", "exact", "t9", 1.0),
+    ("instructions test", "c1", "near", "q7", 0.875),
+    ("judge items", "c1", "13_gram", "q7", 0.5),
+]
+
+
 @pytest.fixture
 def build(tmp_path, monkeypatch):
     """The folder of the build, which is also the current one."""
     monkeypatch.chdir(tmp_path)
-    for folder in ("raw", "checks", "metrics", "predictions", "responses", "scores"):
+    for folder in ("raw", "checks", "metrics", "overlap", "predictions", "responses", "scores"):
         (tmp_path / "data" / folder).mkdir(parents=True)
     (tmp_path / "dvc.yaml").write_text(GRAPH)
     (tmp_path / "params.yaml").write_text(PARAMS)
@@ -128,6 +135,16 @@ def build(tmp_path, monkeypatch):
     (tmp_path / "data/samples.json").write_text(json.dumps(samples))
     rows = ["id,group,actual,predicted", "1,a,code,code", "2,b,code,prose", "3,c,prose,prose", "4,d,prose,prose"]
     (tmp_path / "data/predictions/predictions.csv").write_text("\n".join(rows) + "\n")
+    write_lines(
+        tmp_path / "data/overlap/overlaps.jsonl",
+        [
+            {"held_out": held_out, "seen": "x", "kind": kind, "id": id, "place": place, "similarity": similarity}
+            for held_out, id, kind, place, similarity in OVERLAPS
+        ],
+    )
+    count = {"held_out": "classification test", "seen": "classification train", "kind": "13_gram"}
+    count |= {"items": 4, "touched": 1, "most": 0.5, "setting": "screen.records.most_13_gram"}
+    (tmp_path / "data/overlap/counts.json").write_text(json.dumps([count]))
     write_lines(
         tmp_path / "data/responses/responses.jsonl",
         [

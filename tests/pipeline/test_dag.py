@@ -52,6 +52,7 @@ def test_the_order_is_that_of_dvc_yaml_where_that_is_a_running_order():
         "pretrain",
         "evaluate",
         "prepare",
+        "screen",
         "finetune_classifier",
         "finetune_instructions",
         "respond",

@@ -1,5 +1,7 @@
 """Intervals are of four values: the percentile bootstrap of k ones in n draws is a binomial, worked out beside each."""
 
+import json
+
 import pytest
 
 from pipeline import findings
@@ -78,6 +80,48 @@ def test_the_headlines_are_flat_numbers_with_their_intervals(build):
     assert found["tuned_minus_best_constant_exact_match_count_high"] == 1.0
     assert "tuned_minus_untuned_exact_match_count" not in found
     assert all(isinstance(value, float) for value in found.values())
+
+
+def test_the_clean_part_is_what_overlaps_nothing_by_any_measure(build):
+    clean = findings.gather(HOW).clean
+    # Left of the texts are one wrong label and two right ones; of the questions c2, n1 and n2.
+    assert (clean.texts, clean.accuracy.mean, clean.accuracy.count) == (1, pytest.approx(2 / 3), 3)
+    assert clean.questions == 1
+    assert [(each.model, each.mean.mean, each.answers) for each in clean.standings] == [
+        ("tuned", pytest.approx(2 / 3), 3),
+        ("untuned", 0.0, 3),
+        ("untuned, shown examples", pytest.approx(1 / 3), 3),
+        ("best constant", 0.0, 3),
+        ("copied input", pytest.approx(1 / 3), 3),
+    ]
+
+
+def test_the_headlines_hold_the_clean_part_beside_the_whole(build):
+    found = findings.headlines(findings.gather(HOW))
+    assert (found["classifier_touched"], found["assistant_touched"]) == (1.0, 1.0)
+    assert (found["classifier_accuracy"], found["classifier_accuracy_clean"]) == (0.75, pytest.approx(2 / 3))
+    assert (found["tuned_exact_match_clean_low"], found["tuned_exact_match_clean_high"]) == (0.0, 1.0)
+    assert found["untuned_exact_match_clean"] == 0.0
+
+
+def test_where_nothing_overlaps_nothing_is_scored_twice(build):
+    (build / "data/overlap/overlaps.jsonl").write_text("")
+    found = findings.gather(HOW)
+    assert found.clean == findings.Clean(0, None, 0, ())
+    assert not [name for name in findings.headlines(found) if "clean" in name]
+
+
+def test_where_all_overlaps_nothing_is_left_to_score(build):
+    ids = {"classification test": "1234", "judge items": ["c1", "c2", "n1", "n2"]}
+    rows = [{"held_out": side, "id": id} for side, its in ids.items() for id in its]
+    (build / "data/overlap/overlaps.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert findings.gather(HOW).clean == findings.Clean(4, None, 4, ())
+
+
+def test_what_overlaps_in_validation_is_scored_all_the_same(build):
+    path = build / "data/overlap/overlaps.jsonl"
+    path.write_text(path.read_text().replace("test", "validation").replace("judge items", "instructions validation"))
+    assert findings.gather(HOW).clean == findings.Clean(0, None, 0, ())
 
 
 def test_a_judging_model_brings_its_coverage_into_the_headlines(judged):

@@ -19,7 +19,7 @@ def blocks(section, kind):
     return [block for block in section.blocks if isinstance(block, kind)]
 
 
-def test_the_page_has_its_eight_sections_and_gives_the_same_bytes_twice(found):
+def test_the_page_has_its_nine_sections_and_gives_the_same_bytes_twice(found):
     facts = sections.facts(found)
     assert [section.title for section in facts.sections] == [
         "Headline figures",
@@ -28,6 +28,7 @@ def test_the_page_has_its_eight_sections_and_gives_the_same_bytes_twice(found):
         "The base model",
         "The classifier",
         "The assistant",
+        "Held out and trained on",
         "Data checks",
         "Weights, versions and machine",
     ]

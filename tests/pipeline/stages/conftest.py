@@ -31,6 +31,7 @@ TINY: dict[str, Any] = {
         "classification": {"most": 40},
         "instructions": {"kinds": ["name", "count"], "max_tokens": 48, "most": 8},
     },
+    "screen": {"records": {"most_near": 1.0, "most_13_gram": 1.0}, "pretraining": {"most_13_gram": 1.0}},  # so few
     "finetune_classifier": {"max_length": 32, **TRAINING},
     "finetune_instructions": {**TRAINING},
     "respond": {"max_new_tokens": 4, "examples": 1},

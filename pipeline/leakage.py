@@ -1,0 +1,90 @@
+"""What is held out and overlaps what is trained on, laid out, with the scores on the part that does not."""
+
+from components.page.facts import Block, Column, Section, Table, Text, Value
+from pipeline import findings, paths
+from pipeline.comparing import estimate, percent, readable, scale, spoken
+from pipeline.findings import Findings
+
+KINDS = {"exact": "exact", "near": "near", "13_gram": "13-gram"}
+
+
+def section(found: Findings) -> Section:
+    """Return the table of overlaps, and the scores on the clean part beside the whole."""
+    return Section("Held out and trained on", (overlaps(), *classifier(found), *assistant(found)))
+
+
+def overlaps() -> Table:
+    """Return how much of each held-out side overlaps each other, by kind."""
+    rows: list[tuple[Value, ...]] = [
+        (
+            each.held_out,
+            each.seen,
+            KINDS[each.kind],
+            each.items,
+            each.touched,
+            100 * each.touched / each.items if each.items else None,
+            100 * each.most,
+        )
+        for each in findings.overlap_counts()
+    ]
+    columns = (
+        Column("held out"),
+        Column("looked for in"),
+        Column("kind"),
+        Column("texts"),
+        Column("that overlap"),
+        Column("share", "%", 1),
+        Column("at most", "%", 1),
+    )
+    note = (
+        "Exact: the same text to the letter. Near: MinHash of word n-grams of documents, of letters of records. "
+        "13-gram: 13 words in a row, without case and punctuation; a text of fewer words counts where a whole text has "
+        f"the same ones. Above the most the build stops. Each is listed in {paths.OVERLAPS}."
+    )
+    return Table("What is held out and stands elsewhere", columns, tuple(rows), note)
+
+
+def classifier(found: Findings) -> list[Block]:
+    """Return in a sentence the classifier's accuracy on the texts that overlap nothing."""
+    clean, whole = found.clean, found.accuracy
+    if not clean.texts:
+        return [Text(f"None of the {whole.count:,} test texts of the classifier is touched.")]
+    if not clean.accuracy:
+        return [Text(f"Each of the {whole.count:,} test texts of the classifier is touched: none is left to score.")]
+    its = clean.accuracy
+    said = (
+        f"Of the classifier's {whole.count:,} test texts {clean.texts:,} are touched. It is right on "
+        f"{100 * its.mean:.1f} % of the {its.count:,} others ({percent(found.confidence)} interval "
+        f"{100 * its.low:.1f} to {100 * its.high:.1f}), and on {100 * whole.mean:.1f} % of all "
+        f"({100 * whole.low:.1f} to {100 * whole.high:.1f})."
+    )
+    return [Text(said)]
+
+
+def assistant(found: Findings) -> list[Block]:
+    """Return every model's scores on the questions that overlap nothing beside those on all, by each judge."""
+    clean = found.clean
+    if not clean.questions:
+        return [Text("None of the assistant's test questions is touched.")]
+    if not clean.standings:
+        return [Text(f"Each of the {clean.questions:,} test questions is touched: none is left to score.")]
+    return [_beside(found, judge) for judge in found.judges]
+
+
+def _beside(found: Findings, judge: str) -> Table:
+    rows: list[tuple[Value, ...]] = []
+    unit = ""
+    for each in (each for each in found.clean.standings if each.judge == judge):
+        factor, unit, _ = scale(each.unit)
+        whole = found.standing(judge, each.model)
+        both = [estimate(its.mean, factor) if its.mean else None for its in (each, whole)]
+        rows.append((readable(each.model), each.read, both[0], whole.read, both[1]))
+    columns = (
+        Column("model"),
+        Column("clean questions"),
+        Column("score on them", unit, 1),
+        Column("all questions"),
+        Column("score on all", unit, 1),
+    )
+    note = f"{found.clean.questions:,} questions are touched, by any measure. {percent(found.confidence)} intervals."
+    return Table(f"Without the questions that overlap, by {spoken(judge)}", columns, tuple(rows), note)

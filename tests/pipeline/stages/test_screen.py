@@ -1,0 +1,127 @@
+"""The gate over a finished build, and over what is put into its data by hand."""
+
+import json
+
+import pytest
+
+from components.tasks.classification import Labelled
+from components.tasks.files import read_json_lines, read_records, write_records
+from components.tokenizer import table
+from components.tokenizer.bpe import Tokenizer
+from pipeline import dag, paths
+from pipeline.stages import screen
+from pipeline.stages.screen import MostOfAlike
+
+TEST, TRAIN = paths.CLASSIFICATION / "test.jsonl", paths.CLASSIFICATION / "train.jsonl"
+
+
+def copy_into_training(count):
+    """Have so many test texts stand in training too."""
+    records = read_records(TEST, Labelled)[:count]
+    copies = [Labelled(f"copy of {each.id}", each.text, each.label, each.group) for each in records]
+    write_records(read_records(TRAIN, Labelled) + copies, TRAIN)
+    return [each.id for each in records]
+
+
+def test_each_held_out_side_is_looked_for_where_a_model_could_have_seen_it(project):
+    counts = json.loads(paths.OVERLAP_COUNTS.read_text())
+    pairs = {(each["held_out"], each["seen"]) for each in counts}
+    splits = [("validation", "train"), ("test", "train"), ("test", "validation")]
+    tasks = {(f"{task} {a}", f"{task} {b}") for task in ("classification", "instructions") for a, b in splits}
+    corpus = {
+        (f"{task} {a}", "corpus train") for task in ("classification", "instructions") for a in ("validation", "test")
+    }
+    judged = {("judge items", "instructions train, with answers"), ("judge items", "corpus train")}
+    assert pairs == tasks | corpus | judged | {("corpus validation", "corpus train")}
+    assert {each["items"] for each in counts if each["held_out"] == "classification test"} == {40}
+    assert len(counts) == 3 * 8 + 2 * 5
+
+
+def test_the_numbers_are_the_texts_that_are_listed(project):
+    recorded = json.loads(paths.metrics("screen").read_text())
+    rows = read_json_lines(paths.OVERLAPS)
+    for side in ("classification test", "judge items", "corpus validation"):
+        ids = {row["id"] for row in rows if row["held_out"] == side}
+        assert recorded[f"{side.replace(' ', '_')}_touched"] == len(ids)
+    assert {row["kind"] for row in rows} <= {"exact", "near", "13_gram"}
+
+
+def test_over_its_threshold_the_build_stops_with_the_list_on_disk(failure):
+    ids = copy_into_training(3)
+    said = failure("screen")
+    assert said == (
+        "3 of 40 texts of classification test (7.5%) overlap classification train (exact); expected at most 0.0% "
+        "(screen.records.most_exact); each is listed in data/overlap/overlaps.jsonl"
+    )
+    rows = [row for row in read_json_lines(paths.OVERLAPS) if row["kind"] == "exact"]
+    assert [(row["id"], row["place"], row["similarity"]) for row in rows] == [(id, f"copy of {id}", 1.0) for id in ids]
+    assert not paths.PASSED.exists()
+
+
+def test_what_the_settings_let_overlap_passes(run):
+    copy_into_training(3)
+    run("screen", {"records": {"most_exact": 0.075}})
+    assert paths.PASSED.exists()
+
+
+def test_what_waits_for_the_gate_is_not_made_stale_by_another_count(run):
+    before, counts = paths.PASSED.read_bytes(), paths.OVERLAP_COUNTS.read_bytes()
+    copy_into_training(1)
+    run("screen", {"records": {"most_exact": 1.0}})
+    assert paths.OVERLAP_COUNTS.read_bytes() != counts
+    assert paths.PASSED.read_bytes() == before
+    waiting = [stage.name for stage in dag.stages() if paths.PASSED in stage.deps]
+    assert waiting == ["finetune_classifier", "finetune_instructions"]
+
+
+def test_a_held_out_text_that_the_corpus_has_is_found_in_its_document(run):
+    tokenizer = Tokenizer.load(paths.TOKENIZER)
+    row = next(row for row in table.read(paths.TOKENS, "train") if row.size_bytes > 400)
+    text = tokenizer.decode(row.ids)
+    record = Labelled("leaked", text[100:400], "function", "x")
+    write_records([*read_records(TEST, Labelled), record], TEST)
+    run("screen")
+    (found,) = [
+        each for each in read_json_lines(paths.OVERLAPS) if each["id"] == "leaked" and each["seen"] == "corpus train"
+    ]
+    assert (found["kind"], found["place"]) == ("13_gram", f"document {row.document} ({row.place})")
+
+
+def test_a_held_out_text_without_words_overlaps_nothing(run):
+    write_records([*read_records(TEST, Labelled), Labelled("wordless", "?!", "function", "x")], TEST)
+    run("screen")
+    assert "wordless" not in {each["id"] for each in read_json_lines(paths.OVERLAPS)}
+
+
+def test_an_empty_training_side_overlaps_nothing(run):
+    write_records([], TRAIN)
+    run("screen")
+    counts = json.loads(paths.OVERLAP_COUNTS.read_text())
+    assert [each["touched"] for each in counts if each["seen"] == "classification train"] == [0] * 6
+
+
+def test_the_same_data_gives_the_same_bytes(run):
+    before = paths.OVERLAPS.read_bytes(), paths.OVERLAP_COUNTS.read_bytes()
+    run("screen")
+    assert (paths.OVERLAPS.read_bytes(), paths.OVERLAP_COUNTS.read_bytes()) == before
+
+
+def test_batches_hold_every_row_once_and_tell_their_bytes(project, monkeypatch):
+    monkeypatch.setattr(screen, "BATCH_BYTES", 20_000)
+    rows, told = list(table.read(paths.TOKENS, "train")), []
+    held = list(screen.batches(rows, told.append))
+    assert [row for batch in held for row in batch] == rows
+    assert len(held) > 1
+    assert sum(told) == sum(row.size_bytes for row in rows)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.5, float("nan")])
+@pytest.mark.parametrize("name", ["most_exact", "most_13_gram", "most_near"])
+def test_a_share_out_of_range_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} is {value}; expected a share, 0..1"):
+        MostOfAlike(**{"most_exact": 0.0, "most_13_gram": 0.0, "most_near": 0.0} | {name: value})
+
+
+def test_a_share_out_of_range_is_named_by_its_dotted_path(failure):
+    said = failure("screen", {"pretraining": {"most_exact": 2}})
+    assert said == "screen.pretraining.most_exact is 2.0; expected a share, 0..1"
