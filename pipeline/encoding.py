@@ -1,6 +1,7 @@
 """Documents become rows of the token table: encoded by processes of this machine or a Ray cluster, the same bytes."""
 
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
@@ -19,8 +20,8 @@ log = logging.getLogger(__name__)
 
 BATCH_CHARACTERS = 2**18
 """Characters that a process encodes at once."""
-ALONE = 64
-"""Batches, about a second's work, that are encoded before other processes are begun."""
+LEAST_BYTES = 2**24
+"""Bytes of text, about a second's work, below which no process is begun for it."""
 
 _REPLACEMENT = "\ufffd"
 
@@ -40,9 +41,14 @@ def write(found: Iterable[Document], tokenizer: Tokenizer, folder: Path, process
     assert not waiting, f"{len(waiting)} texts have no ids"
 
 
+def processes(size_bytes: int) -> int:
+    """Return how many processes encode so many bytes soonest: one for each processor, or this one alone."""
+    return (os.cpu_count() or 1) if size_bytes >= LEAST_BYTES else 1
+
+
 def encoded(texts: Iterable[str], tokenizer: Tokenizer, processes: int) -> Generator[Ids, None, None]:
     """Yield the ids of each text, in order, by processes of this machine."""
-    with closing(in_order(tokenizer.encode_batch, _batches(texts), processes, alone=ALONE)) as batches:
+    with closing(in_order(tokenizer.encode_batch, _batches(texts), processes)) as batches:
         for batch in batches:
             yield from batch
 

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from itertools import chain, islice
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -18,23 +17,17 @@ _AHEAD = 2  # items for each process that are at work, or wait for it, before th
 _function: Callable[[Any], Any]  # of a process of the pool, given to it once: it may be large
 
 
-def in_order(
-    function: Callable[[T], R], items: Iterable[T], processes: int, *, alone: int = 0
-) -> Generator[R, None, None]:
+def in_order(function: Callable[[T], R], items: Iterable[T], processes: int) -> Generator[R, None, None]:
     """Yield the function's result for each item, in order; the number of processes changes the time alone.
 
-    Few items are read ahead. The first `alone` are done here, and so are all where there is one process: others take a
-    second to begin. Function, items and results are pickled, between processes of this program only.
+    One process is this one; more are begun, which takes them a second. Few items are read ahead. Function, items and
+    results are pickled, between processes of this program only.
 
     Raises what the function raises; ChildProcessError where a process is killed.
     """
-    items = iter(items)
-    yield from map(function, items if processes == 1 else islice(items, alone))
-    for first in islice(items, 1):
-        yield from _shared(function, chain([first], items), processes)
-
-
-def _shared(function: Callable[[T], R], items: Iterable[T], processes: int) -> Generator[R, None, None]:
+    if processes == 1:
+        yield from map(function, items)
+        return
     context = multiprocessing.get_context("spawn")  # a fork would copy locks and threads in whatever state they are
     executor = ProcessPoolExecutor(processes, context, initializer=begin, initargs=(function,))
     waiting: deque[Future[R]] = deque()

@@ -1,7 +1,6 @@
 """Split the corpus into documents, train or open the tokenizer, and keep every document's ids in Parquet."""
 
 import logging
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -101,16 +100,17 @@ def encode(settings: TokenizeSettings) -> dict[str, int]:
     A run that was killed is gone on with after its last full file.
     """
     tokenizer = Tokenizer.load(paths.TOKENIZER)
+    size_bytes = reading.size_bytes(paths.RAW_CORPUS)
     counts: Counter[str] = Counter(dict.fromkeys(KINDS.values(), 0))
     with (
         work("tokenize") as folder,
         paths.whole(paths.QUARANTINE) as quarantine,
         reading.quarantine(quarantine) as leave_out,
-        progress("tokenize", reading.size_bytes(paths.RAW_CORPUS)) as on_read,
+        progress("tokenize", size_bytes) as on_read,
     ):
         found = read(settings, on_read)
         kept = _kept(found, counts, leave_out)
-        encoding.write(kept, tokenizer, folder / "tokens", processes=os.cpu_count() or 1)
+        encoding.write(kept, tokenizer, folder / "tokens", encoding.processes(size_bytes))
         done = folder / "done"  # a kill while it is copied to another disk shall leave nothing to go on from
         paths.remove(done)
         (folder / "tokens").rename(done)
@@ -210,7 +210,7 @@ def record(settings: TokenizeSettings, counts: dict[str, int]) -> None:
     if settings.vocabulary == "gpt2":
         tokens["gpt2_"] = tokens[""]
     elif _has_gpt2():
-        tokens["gpt2_"] = _gpt2_validation_tokens()
+        tokens["gpt2_"] = _gpt2_validation_tokens(int(numbers["validation_bytes"]))
     for whose, count in tokens.items():
         numbers[f"{whose}validation_bytes_per_token"] = numbers["validation_bytes"] / count
         numbers[f"{whose}validation_tokens_per_word"] = count / counts["validation_words"]
@@ -222,11 +222,11 @@ def _has_gpt2() -> bool:
     return (paths.RAW_TOKENIZER / "vocab.bpe").exists()
 
 
-def _gpt2_validation_tokens() -> int:
+def _gpt2_validation_tokens(size_bytes: int) -> int:
     """Return how many tokens GPT-2's own vocabulary makes of the validation text."""
     tokenizer, gpt2 = Tokenizer.load(paths.TOKENIZER), Tokenizer.gpt2(paths.RAW_TOKENIZER)
     texts = (tokenizer.decode(row.ids.tolist()) for row in table.read(paths.TOKENS, "validation"))
-    return sum(map(len, encoding.encoded(texts, gpt2, processes=os.cpu_count() or 1)))
+    return sum(map(len, encoding.encoded(texts, gpt2, encoding.processes(size_bytes))))
 
 
 def _kept(

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from components.corpus.documents import Document
@@ -12,7 +14,6 @@ def tokenizer():
 
 
 def test_the_table_is_the_same_with_any_number_of_processes(tokenizer, tmp_path, monkeypatch):
-    monkeypatch.setattr(encoding, "ALONE", 2)
     monkeypatch.setattr(encoding, "BATCH_CHARACTERS", 100)
     found = [Document("tale", n, f"Once upon a time {n}. " * n, "train", f"tale.txt line {n}") for n in range(50)]
     for processes in (1, 2, 3):
@@ -36,3 +37,8 @@ def test_rows_that_the_folder_has_are_not_encoded_again(tokenizer, tmp_path):
     encoding.write(found[:2], tokenizer, tmp_path, 1)
     encoding.write([*(Document("tale", n, "other", "train", "") for n in range(2)), found[2]], tokenizer, tmp_path, 1)
     assert [tokenizer.decode(row.ids) for row in table.read(tmp_path)] == ["Once 0.", "Once 1.", "Once 2."]
+
+
+def test_a_small_corpus_begins_no_process():
+    assert encoding.processes(2**24 - 1) == 1
+    assert encoding.processes(2**24) == os.cpu_count()

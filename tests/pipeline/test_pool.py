@@ -26,21 +26,14 @@ def begun():
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
-@pytest.mark.parametrize("alone", [0, 3, 99])
-def test_the_results_are_in_order_with_any_number_of_processes(processes, alone):
-    assert list(in_order(partial(mul, 3), range(20), processes, alone=alone)) == list(range(0, 60, 3))
+def test_the_results_are_in_order_with_any_number_of_processes(processes):
+    assert list(in_order(partial(mul, 3), range(20), processes)) == list(range(0, 60, 3))
 
 
-def test_the_first_are_done_here_and_all_others_elsewhere():
-    done_by = list(in_order(eval, ["__import__('os').getpid()"] * 12, 2, alone=2))
-    assert done_by[:2] == [os.getpid()] * 2
-    assert os.getpid() not in done_by[2:]
-
-
-def test_no_process_is_begun_for_what_is_done_here():
-    results = in_order(abs, range(3), 2, alone=3)
-    assert list(results) == [0, 1, 2]
-    assert begun() == []
+def test_one_process_is_this_one_and_several_are_others():
+    ask = ["__import__('os').getpid()"] * 9
+    assert set(in_order(eval, ask, 1)) == {os.getpid()}
+    assert os.getpid() not in set(in_order(eval, ask, 2))
 
 
 def test_few_items_are_read_ahead():
