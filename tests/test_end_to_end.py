@@ -141,7 +141,7 @@ def test_metrics_and_plots_are_what_dvc_understands(here, dvc):
 
 
 def test_all_of_it_made_once_more_without_work_in_progress_has_the_same_hashes(here, dvc):
-    """As `dvc repro --force` does, only in one process, which spares eleven imports."""
+    """As `dvc repro --force` does, only in one process, which spares as many imports as there are stages."""
     from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
     before = lock(here)
