@@ -2,9 +2,10 @@
 
     python -m benchmarks.leakage --shared ../shared/data
 
-The corpus of `benchmarks.tokenizing`, tokenized; of its documents a tenth are held out. The gate is what the stage
-`screen` does with a corpus: ids from Parquet to text, and its overlaps exactly, nearly and by 13 words; tokenizing goes
-from files to Parquet. They take turns, each in a process of its own, both with two threads; the median turn counts.
+The corpus of `benchmarks.duplicates`, tokenized: one document of 20 is nearly another, and a tenth are held out. The
+gate is what the stage `screen` does with a corpus: ids from Parquet to text, and its overlaps exactly, nearly and by 13
+words; tokenizing goes from files to Parquet. They take turns, each in a process of its own, with two processes that
+encode or two threads that look; the median turn counts.
 Prints Markdown; exits 1 if the target is missed. For Linux. Run it in the project's root.
 """
 
@@ -17,13 +18,12 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from benchmarks import reporting, tokenizing
+from benchmarks import duplicates, reporting, tokenizing
 from benchmarks.tokenizing import Turn
 from components.overlap import screening
 from components.overlap.near import NearSettings
 from components.tokenizer.bpe import Tokenizer
 from pipeline import paths
-from pipeline.stages import screen
 
 MOST_OF_TOKENIZING = 0.6
 """Most share of the time that tokenizing takes."""
@@ -33,11 +33,13 @@ NEAR = NearSettings(threshold=0.8, words=5, permutations=128, seed=123)
 
 def gate(shared: Path, tokens: Path) -> Turn:
     """Look for the held-out documents of a table among its training documents."""
+    from pipeline.stages import screen  # late: the processes that encode import this module too, and not the stage
+
     tokenizer = Tokenizer.gpt2(shared / "gpt2_bpe")
     started = time.perf_counter()
     held_out = screen.corpus_validation(tokens, tokenizer)
     read = screen.corpus_training(tokens, tokenizer)
-    screening.stream([], held_out, screen.TRAINED, read, NEAR, THREADS)
+    screening.stream([], held_out, screen.TRAINED, read, screen.passages, NEAR, THREADS)
     return Turn(time.perf_counter() - started, 0, reporting.peak_memory_mib())
 
 
@@ -83,7 +85,7 @@ def main(words: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="benchmark-", dir=paths.WORK) as folder:
         corpus, tokens = Path(folder, "corpus"), Path(folder, "tokens")
         corpus.mkdir()
-        size_bytes = tokenizing.write_corpus(arguments.shared, corpus, arguments.megabytes)
+        size_bytes, _ = duplicates.write_corpus(arguments.shared, corpus, arguments.megabytes)
         both = measure(arguments.shared, corpus, tokens, arguments.rounds)
     print(f"{reporting.description()}\n\n{size_bytes / 1e6:,.0f} MB of text.\n\n{report(*both, size_bytes)}")
     if (found := share(*both)) > MOST_OF_TOKENIZING:

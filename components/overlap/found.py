@@ -44,4 +44,4 @@ class Count:
     @property
     def is_over(self) -> bool:
         """Tell whether more overlap than may."""
-        return self.touched > self.most * self.items
+        return self.items > 0 and self.touched / self.items > self.most

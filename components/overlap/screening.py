@@ -63,14 +63,15 @@ def stream(
     documents: Side,
     seen: str,
     batches: Iterable[Callable[[], Texts]],
+    parts: Callable[[str], Iterable[str]],
     near: NearSettings,
     threads: int,
 ) -> list[Overlap]:
     """Return the overlaps of held-out texts with documents that stream by, and of held-out `documents` with them too.
 
-    `batches` are called in threads, whose number changes the time alone. `near` is asked of documents, and only where
-    two have 13 words in a row in common: that leaves none out that has 5-grams of words with two thirds in common and
-    at least 13 words.
+    `batches` are called in threads, whose number changes the time alone. `near` is asked of `documents` and of the
+    `parts` of what streams by, to which theirs are cut alike, and only where the whole has 13 words in a row in common
+    with something held out: texts that differ here and there, by less than one word of 13, do.
     """
     screen = Screen([documents, *held_out])
     nearest = Nearest(signatures(documents.texts, near))
@@ -79,7 +80,8 @@ def stream(
         texts = read()
         found = screen.look(texts)
         chosen = np.unique(found.seen[RUN].texts).tolist()
-        likely = Texts([texts.places[k] for k in chosen], [texts.texts[k] for k in chosen])
+        compared = [(texts.places[k], part) for k in chosen for part in parts(texts.texts[k])]
+        likely = Texts([place for place, _ in compared], [part for _, part in compared])
         return found, likely, signatures(likely.texts, near)
 
     for found, likely, made in _ahead(look, batches, threads):

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from components.corpus.cutting import cut
 from components.overlap import screening
 from components.overlap.found import KINDS, Count, Kind, Overlap
 from components.overlap.near import NearSettings
@@ -25,6 +26,7 @@ from pipeline.heartbeat import progress
 from pipeline.orchestration import io, stage
 
 BATCH_BYTES = 1_000_000  # of text that a thread looks at once
+PASSAGE_CHARACTERS = 4000
 TRAINED = "corpus train"
 COMPARED: tuple[tuple[Split, Split], ...] = (
     ("validation", "train"),
@@ -40,8 +42,7 @@ class Near:
     """When two texts are nearly the same."""
 
     documents: NearSettings
-    """Of two documents, of which only those with 13 words in a row in common are compared: from a threshold of 0.67 on,
-    with n-grams of 5 words, that overlooks none."""
+    """Of passages of two documents, compared only where these have 13 words in a row in common."""
     records: NearSettings
     """Of two records, which are short: each letter and digit counts as a word."""
 
@@ -77,7 +78,7 @@ class ScreenSettings:
     near: Near
     """What counts as near."""
     documents: MostOfAlike
-    """Of the corpus's validation in its training documents."""
+    """Of the corpus's validation, in passages of some 4,000 characters, in its training documents."""
     records: MostOfAlike
     """Of a task's held-out records in its training records, and of its test in its validation."""
     pretraining: Most
@@ -116,7 +117,7 @@ def find(settings: ScreenSettings) -> list[Count]:
     with progress("screen", int(table.sizes(paths.TOKENS)["size_bytes"].get("train", 0))) as on_read:
         read = corpus_training(paths.TOKENS, tokenizer, on_read)
         near, threads = settings.near.documents, os.cpu_count() or 1
-        overlaps += screening.stream(held_out, documents, TRAINED, read, near, threads)
+        overlaps += screening.stream(held_out, documents, TRAINED, read, passages, near, threads)
     with paths.whole(paths.OVERLAPS) as temporary:
         write_records(overlaps, temporary)
     counts = counted(pairs, overlaps, settings)
@@ -141,9 +142,19 @@ def in_records(settings: ScreenSettings) -> tuple[list[Pair], list[Overlap]]:
 
 
 def corpus_validation(tokens: Path, tokenizer: Tokenizer) -> Side:
-    """Return the held-out documents of a table of tokens."""
+    """Return the held-out documents of a table of tokens, in passages."""
     found = decoded(tokenizer, list(table.read(tokens, "validation")))
-    return Side(found.places, found.texts, "corpus validation")
+    parts = [
+        (f"{place}, passage {number}", part)
+        for place, text in zip(found.places, found.texts, strict=True)
+        for number, part in enumerate(passages(text), 1)
+    ]
+    return Side([place for place, _ in parts], [part for _, part in parts], "corpus validation")
+
+
+def passages(text: str) -> Iterator[str]:
+    """Yield a document in what is counted: a long text has more in common with others than a short one."""
+    return cut(text, PASSAGE_CHARACTERS)
 
 
 def corpus_training(

@@ -51,7 +51,7 @@ def test_a_side_without_texts_or_words_overlaps_nothing(held_out, seen):
 def streamed(held_out, documents, batches, threads=2):
     near = NearSettings(threshold=0.8, words=5, permutations=128, seed=123)
     reads = [lambda batch=batch: batch for batch in batches]
-    return stream(held_out, documents, "train", reads, near, threads)
+    return stream(held_out, documents, "train", reads, str.splitlines, near, threads)
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -4,11 +4,12 @@ import json
 
 import pytest
 
+from components.corpus.documents import Document
 from components.tasks.classification import Labelled
 from components.tasks.files import read_json_lines, read_records, write_records
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
-from pipeline import dag, paths
+from pipeline import dag, encoding, paths
 from pipeline.stages import screen
 from pipeline.stages.screen import MostOfAlike
 
@@ -40,6 +41,7 @@ def test_each_held_out_side_is_looked_for_where_a_model_could_have_seen_it(proje
 def test_the_numbers_are_the_texts_that_are_listed(project):
     recorded = json.loads(paths.metrics("screen").read_text())
     rows = read_json_lines(paths.OVERLAPS)
+    assert rows
     for side in ("classification test", "judge items", "corpus validation"):
         ids = {row["id"] for row in rows if row["held_out"] == side}
         assert recorded[f"{side.replace(' ', '_')}_touched"] == len(ids)
@@ -71,7 +73,7 @@ def test_what_waits_for_the_gate_is_not_made_stale_by_another_count(run):
     assert paths.OVERLAP_COUNTS.read_bytes() != counts
     assert paths.PASSED.read_bytes() == before
     waiting = [stage.name for stage in dag.stages() if paths.PASSED in stage.deps]
-    assert waiting == ["finetune_classifier", "finetune_instructions"]
+    assert waiting == ["pretrain", "finetune_classifier", "finetune_instructions"]
 
 
 def test_a_held_out_text_that_the_corpus_has_is_found_in_its_document(run):
@@ -104,6 +106,16 @@ def test_the_same_data_gives_the_same_bytes(run):
     before = paths.OVERLAPS.read_bytes(), paths.OVERLAP_COUNTS.read_bytes()
     run("screen")
     assert (paths.OVERLAPS.read_bytes(), paths.OVERLAP_COUNTS.read_bytes()) == before
+
+
+def test_a_held_out_document_counts_in_passages(tmp_path):
+    tokenizer = Tokenizer([])
+    text = "".join(f"Paragraph {number} is here.\n\n" for number in range(400))  # 9,490 characters
+    encoding.write([Document("tale", 7, text, "validation", "tale.txt")], tokenizer, tmp_path, 1)
+    side = screen.corpus_validation(tmp_path, tokenizer)
+    assert list(side.places) == [f"document 7 (tale.txt), passage {number}" for number in (1, 2, 3)]
+    assert "".join(side.texts) == text
+    assert [part[-2:] for part in side.texts] == ["\n\n"] * 3
 
 
 def test_batches_hold_every_row_once_and_tell_their_bytes(project, monkeypatch):
