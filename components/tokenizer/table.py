@@ -32,6 +32,9 @@ _SUMS = [("count", "sum"), ("size_bytes", "sum")]
 _SCALARS = ["document", "source", "split", "place", "begin", "size_bytes", "replacements"]
 _COLUMNS = [*_SCALARS, "count", "ids"]
 
+Ids = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
+"""Of some documents: the number of each and how many ids it has (document,), the ids of all end to end (token,)."""
+
 
 @dataclass(frozen=True, eq=False)
 class Row:
@@ -119,19 +122,18 @@ def counts(folder: Path, split: str) -> Iterator[tuple[npt.NDArray[Any], npt.NDA
         yield its["document"].to_numpy(), its["count"].to_numpy()
 
 
-def ids(
-    folder: Path, split: str, first: int = 0
-) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]]:
-    """Yield the ids of a split, a row group at a time, from the row group `first` on.
-
-    That is: the number of each document and how many ids it has (document,), and the ids of all end to end (token,).
-    """
+def ids(folder: Path, split: str, first: int = 0) -> Iterator[Ids]:
+    """Yield the ids of a split, a row group at a time, from the row group `first` on."""
     for _, group in row_groups(folder, ["document", "split", "ids"], first):
-        is_in = pc.equal(group["split"], split).to_numpy()
-        if is_in.any():
-            offsets, its_ids = lists(group)
-            counts = np.diff(offsets)
-            yield group["document"].to_numpy()[is_in], counts[is_in], its_ids[np.repeat(is_in, counts)]
+        if split in pc.unique(group["split"]).to_pylist():
+            yield _of(group, split)
+
+
+def ids_by_split(folder: Path) -> Iterator[tuple[str, Ids]]:
+    """Yield the splits of each row group, in alphabetical order, each with its ids."""
+    for _, group in row_groups(folder, ["document", "split", "ids"]):
+        for split in sorted(pc.unique(group["split"]).to_pylist()):
+            yield split, _of(group, split)
 
 
 def find(folder: Path, document: int) -> Row:
@@ -199,6 +201,13 @@ def described(schema: pa.Schema) -> str:
     'count int64 not null'
     """
     return ", ".join(f"{each.name} {each.type}{'' if each.nullable else ' not null'}" for each in schema)
+
+
+def _of(group: pa.Table, split: str) -> Ids:
+    is_in = pc.equal(group["split"], split).to_numpy()
+    offsets, its_ids = lists(group)
+    counts = np.diff(offsets)
+    return group["document"].to_numpy()[is_in], counts[is_in], its_ids[np.repeat(is_in, counts)]
 
 
 def _schema(vocab_size: int) -> pa.Schema:

@@ -2,8 +2,11 @@
 
 import json
 import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import Queue
 
 import pandas as pd
 
@@ -17,6 +20,7 @@ from pipeline.orchestration import io, stage
 log = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation")
+AHEAD = 2  # row groups that wait for a thread that writes
 
 
 @stage
@@ -42,13 +46,12 @@ def lay(tokens: Path, folder: Path, settings: ShardSettings, *, end_of_text: int
     separator = end_of_text if settings.separator == "end_of_text" else None
     how = {"vocab_size": vocab_size, "shard_size": settings.shard_size}
 
-    def write_split(split: str) -> shards.Split:
-        documents = table.ids(tokens, split)
-        return shards.write(documents, folder, split, end_of_text=separator, size_bytes=sizes[split], **how)
-
     if (address := machine.ray_address()) is None:
-        with ThreadPoolExecutor(len(SPLITS)) as threads:
-            written = list(threads.map(write_split, SPLITS))
+
+        def write_split(split: str, documents: Iterator[shards.Documents]) -> shards.Split:
+            return shards.write(documents, folder, split, end_of_text=separator, size_bytes=sizes[split], **how)
+
+        written = in_threads(write_split, table.ids_by_split(tokens))
     else:
         from integrations import ray_data  # late: what it needs is an extra
 
@@ -58,6 +61,30 @@ def lay(tokens: Path, folder: Path, settings: ShardSettings, *, end_of_text: int
     shards.write_index(
         folder, written, context_length=settings.context_length, stride=settings.stride, vocab_size=vocab_size
     )
+
+
+def in_threads(
+    write: Callable[[str, Iterator[shards.Documents]], shards.Split], parts: Iterable[tuple[str, shards.Documents]]
+) -> list[shards.Split]:
+    """Return what each split's thread has written of its parts, which are gone through once."""
+    waiting = {split: Queue[shards.Documents | None](AHEAD) for split in SPLITS}
+
+    def work(split: str) -> shards.Split:
+        its = iter(waiting[split].get, None)
+        try:
+            return write(split, its)
+        finally:
+            deque(its, maxlen=0)  # or, after a failure, the other would wait for room
+
+    with ThreadPoolExecutor(len(SPLITS)) as threads:
+        written = [threads.submit(work, split) for split in SPLITS]
+        try:
+            for split, part in parts:
+                waiting[split].put(part)
+        finally:
+            for queue in waiting.values():
+                queue.put(None)
+    return [each.result() for each in written]
 
 
 @io

@@ -55,3 +55,31 @@ def test_a_shard_that_is_not_as_it_was_written_breaks_the_check(project):
 @pytest.mark.parametrize("stride", [0, 65])
 def test_a_stride_outside_the_window_is_one_line_before_anything_starts(failure, stride):
     assert failure("shard", {"stride": stride}) == f"shard.stride is {stride}; expected 1..64 (context_length)"
+
+
+def test_each_split_is_written_from_its_own_parts_in_their_order():
+    parts = [(split, (split, n)) for n in range(9) for split in ("train", "validation")]
+    written = shard.in_threads(lambda split, its: (split, list(its)), parts)
+    assert written == [(split, [(split, n) for n in range(9)]) for split in ("train", "validation")]
+
+
+def test_a_split_that_cannot_be_written_holds_up_no_other_and_is_told():
+    taken = []
+
+    def write(split, its):
+        if split == "train":
+            raise ValueError("document 3 has ids 0..99")
+        taken.extend(its)
+
+    with pytest.raises(ValueError, match="document 3 has ids"):
+        shard.in_threads(write, [(split, n) for n in range(50) for split in ("train", "validation")])
+    assert taken == list(range(50))
+
+
+def test_a_table_that_cannot_be_read_on_is_told_and_no_thread_waits():
+    def parts():
+        yield "train", 1
+        raise ValueError("00001.parquet: cannot be read as Parquet")
+
+    with pytest.raises(ValueError, match=r"00001\.parquet"):
+        shard.in_threads(lambda _, its: list(its), parts())
