@@ -164,6 +164,16 @@ def test_the_ids_of_a_split_come_by_row_group_end_to_end(tmp_path, monkeypatch):
     assert [numbers.tolist() for numbers, _, _ in table.ids(tmp_path, "train", first=1)] == [[2, 3]]
 
 
+def test_the_ids_of_both_splits_come_together_as_each_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "_ROW_GROUP_IDS", 7)
+    table.write(ROWS, tmp_path, 256)
+    together = [(split, *(each.tolist() for each in arrays)) for split, arrays in table.ids_by_split(tmp_path)]
+    for split in ("train", "validation"):
+        alone = [(split, *(each.tolist() for each in arrays)) for arrays in table.ids(tmp_path, split)]
+        assert [each for each in together if each[0] == split] == alone
+    assert len(together) == 3  # validation is in the first row group alone
+
+
 def test_the_documents_of_a_split_are_counted_for_each_row_group_whether_it_has_any_or_not(tmp_path, monkeypatch):
     monkeypatch.setattr(table, "_ROW_GROUP_IDS", 7)  # documents 0 and 1, then 2 and 3
     table.write(ROWS, tmp_path, 256)
