@@ -40,6 +40,7 @@ def test_each_held_out_side_is_looked_for_where_a_model_could_have_seen_it(proje
 def test_the_numbers_are_the_texts_that_are_listed(project):
     recorded = json.loads(paths.metrics("screen").read_text())
     rows = read_json_lines(paths.OVERLAPS)
+    assert rows
     for side in ("classification test", "judge items", "corpus validation"):
         ids = {row["id"] for row in rows if row["held_out"] == side}
         assert recorded[f"{side.replace(' ', '_')}_touched"] == len(ids)
@@ -71,7 +72,7 @@ def test_what_waits_for_the_gate_is_not_made_stale_by_another_count(run):
     assert paths.OVERLAP_COUNTS.read_bytes() != counts
     assert paths.PASSED.read_bytes() == before
     waiting = [stage.name for stage in dag.stages() if paths.PASSED in stage.deps]
-    assert waiting == ["finetune_classifier", "finetune_instructions"]
+    assert waiting == ["pretrain", "finetune_classifier", "finetune_instructions"]
 
 
 def test_a_held_out_text_that_the_corpus_has_is_found_in_its_document(run):
