@@ -1,7 +1,6 @@
 """Documents become rows of the token table: encoded by processes of this machine or a Ray cluster, the same bytes."""
 
 import logging
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
@@ -43,7 +42,7 @@ def write(found: Iterable[Document], tokenizer: Tokenizer, folder: Path, process
 
 def processes(size_bytes: int) -> int:
     """Return how many processes encode so many bytes soonest: one for each processor, or this one alone."""
-    return (os.cpu_count() or 1) if size_bytes >= LEAST_BYTES else 1
+    return machine.cores() if size_bytes >= LEAST_BYTES else 1
 
 
 def encoded(texts: Iterable[str], tokenizer: Tokenizer, processes: int) -> Generator[Ids, None, None]:

@@ -67,6 +67,13 @@ def root() -> Path:
     return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
 
 
+def cores() -> int:
+    """Return how many processors this process may use; those of the machine where the system does not tell."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def device() -> str:
     """Return the torch device: `PIPELINE_DEVICE`, else `cuda` where there is one, else `cpu`.
 

@@ -23,7 +23,7 @@ def in_order(function: Callable[[T], R], items: Iterable[T], processes: int) -> 
     One process is this one; more are begun, which takes them a second. Few items are read ahead. Function, items and
     results are pickled, between processes of this program only.
 
-    Raises what the function raises; ChildProcessError where a process is killed.
+    Raises what the function raises; ChildProcessError where a process is killed or cannot start.
     """
     if processes == 1:
         yield from map(function, items)
@@ -40,7 +40,8 @@ def in_order(function: Callable[[T], R], items: Iterable[T], processes: int) -> 
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
         raise ChildProcessError(
-            "a process was killed, by the system if memory ran out; start again to go on from what is done"
+            "a process ended before its time (killed, maybe for memory; its own words stand above); "
+            "start again to go on from what is done"
         ) from error
     finally:
         executor.shutdown(cancel_futures=True)

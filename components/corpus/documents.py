@@ -106,7 +106,7 @@ def read(
                     sides[side] += 1
                 begin += len(part.encode())
     if empty := [side for side in ("train", "validation") if not sides[side]]:
-        other = "document" if split.by == "position" else "position"
+        other = "document" if split.by == "position" else "position, by: document with most_characters"
         raise ValueError(
             f"{folder}: {texts} document(s) split by {split.by} with validation_share "
             f"{split.validation_share} leave {empty[0]} empty; set by: {other}, or another validation_share"

@@ -92,8 +92,16 @@ def shown(address: str) -> str:
 
 
 def local(address: str) -> Path:
-    """Return the path that an address is; `~` is the user's folder."""
-    return Path(address).expanduser()
+    """Return the path that an address is; `~` is the user's folder, `~ann` that of the user ann.
+
+    Raises ValueError where that is not known.
+    """
+    try:
+        return Path(address).expanduser()
+    except RuntimeError:
+        raise ValueError(
+            f"addresses have {address!r}, in a user's folder that is not known here; expected ~/ or the whole path"
+        ) from None
 
 
 def fixed_part(path: Path) -> Path:
@@ -115,7 +123,15 @@ def _last_part(source: Source) -> str:
         return PurePosixPath(source.member).name
     if not is_http(address):
         path = local(address).absolute()
-        path = path if path.exists() else fixed_part(path)  # "[1].txt" may be a name
+        path = path if _is_there(path) else fixed_part(path)  # "[1].txt" may be a name
         return (path.parent if source.manifest else path).name
     there = PurePosixPath(unquote(urlsplit(address).path))
     return (there.parent if source.manifest else there).name
+
+
+def _is_there(path: Path) -> bool:
+    """Tell whether a path is there, as far as it may be looked at: a machine that has the outputs need not."""
+    try:
+        return path.exists()
+    except OSError:
+        return False

@@ -1,7 +1,6 @@
 """Look for what is held out in what is trained on, and end the build where more of it stands there than may."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +20,7 @@ from components.tasks.splits import SPLITS, Split
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from components.tokenizer.table import Row
-from pipeline import paths, tracking
+from pipeline import machine, paths, tracking
 from pipeline.heartbeat import progress
 from pipeline.orchestration import io, stage
 
@@ -116,7 +115,7 @@ def find(settings: ScreenSettings) -> list[Count]:
     pairs += [Pair(side, TRAINED, "pretraining", tuple(kind for kind in KINDS if kind != NEAR)) for side in held_out]
     with progress("screen", int(table.sizes(paths.TOKENS)["size_bytes"].get("train", 0))) as on_read:
         read = corpus_training(paths.TOKENS, tokenizer, on_read)
-        near, threads = settings.near.documents, os.cpu_count() or 1
+        near, threads = settings.near.documents, machine.cores()
         overlaps += screening.stream(held_out, documents, TRAINED, read, passages, near, threads)
     with paths.whole(paths.OVERLAPS) as temporary:
         write_records(overlaps, temporary)

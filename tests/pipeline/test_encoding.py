@@ -1,11 +1,9 @@
-import os
-
 import pytest
 
 from components.corpus.documents import Document
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
-from pipeline import encoding
+from pipeline import encoding, machine
 
 
 @pytest.fixture
@@ -41,4 +39,4 @@ def test_rows_that_the_folder_has_are_not_encoded_again(tokenizer, tmp_path):
 
 def test_a_small_corpus_begins_no_process():
     assert encoding.processes(2**24 - 1) == 1
-    assert encoding.processes(2**24) == os.cpu_count()
+    assert encoding.processes(2**24) == machine.cores()

@@ -34,6 +34,18 @@ def test_runs_are_kept_where_mlflows_own_variable_says(monkeypatch):
     assert machine.tracking_address() == "http://localhost:5000"
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system gives a process no processors of its own")
+def test_the_cores_are_those_that_this_process_may_use(monkeypatch):
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        assert machine.cores() == 1
+    finally:
+        os.sched_setaffinity(0, before)
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert machine.cores() == os.cpu_count()
+
+
 def test_the_device_is_the_processor_where_it_is_named(monkeypatch):
     monkeypatch.setenv("PIPELINE_DEVICE", "cpu")
     assert machine.device() == "cpu"

@@ -1,9 +1,13 @@
+import hashlib
 import json
+import logging
 import os
 
 import pytest
 
 from pipeline import outside, paths
+
+UNLOOKABLE = "a" * 300  # a name at which the system refuses to look, whoever asks
 
 
 @pytest.fixture
@@ -26,10 +30,17 @@ def source(*addresses, **more):
     return {"role": "corpus", "addresses": [str(each) for each in addresses], **more}
 
 
-def test_the_files_behind_a_path_are_written_down_with_size_and_time(texts):
-    assert noted(source(texts)) == f"3 1000000007 {texts}/b.txt\n5 1000000007 {texts}/old/a.txt\n"
-    assert noted(source(texts / "old/*.txt")) == f"5 1000000007 {texts}/old/a.txt\n"
-    assert noted(source(texts / "b.txt"), source("pydocs:documents")) == f"3 1000000007 {texts}/b.txt\n"
+def line(address, *states):
+    listing = "".join(f"{state}\n" for state in states)
+    return f"{hashlib.sha256(listing.encode()).hexdigest()} {len(states)} {address}\n"
+
+
+def test_a_source_is_a_line_with_a_checksum_of_its_files_sizes_and_times(texts):
+    a, b = f"5 1000000007 {texts}/old/a.txt", f"3 1000000007 {texts}/b.txt"
+    assert noted(source(texts)) == line(texts, b, a)
+    assert noted(source(texts / "old/*.txt")) == line(texts / "old/*.txt", a)
+    assert noted(source(texts / "b.txt"), source("pydocs:documents")) == line(texts / "b.txt", b)
+    assert noted(source(texts / "b.txt"), source(texts / "old")) == line(texts / "b.txt", b) + line(texts / "old", a)
 
 
 def test_a_new_text_and_a_changed_one_are_noticed(texts):
@@ -38,6 +49,13 @@ def test_a_new_text_and_a_changed_one_are_noticed(texts):
     second = noted(source(texts))
     os.utime(texts / "c.txt", ns=(7, 2_000_000_000))
     assert len({first, second, noted(source(texts))}) == 3
+
+
+def test_of_several_paths_the_first_that_is_there_counts(texts):
+    address = "https://example.org/a.txt"
+    b = f"3 1000000007 {texts}/b.txt"
+    assert noted(source("gone.txt", texts / "b.txt")) == line("gone.txt", b)
+    assert noted(source(address, texts / "b.txt", sha256="0" * 64)) == line(texts / "b.txt", b)
 
 
 def test_where_nothing_has_changed_nothing_is_written(texts):
@@ -52,7 +70,29 @@ def test_sources_without_a_path_make_no_file(texts):
     assert noted(source("pydocs:documents"), source(address, sha256="0" * 64)) is None
 
 
-@pytest.mark.parametrize("wrong", [source("gone.txt"), source("gone/*.txt"), {"role": "corpus"}])
-def test_what_is_not_here_or_makes_no_sense_leaves_it_as_it_is(texts, wrong):
+@pytest.mark.parametrize("away", ["gone.txt", "gone/*.txt", UNLOOKABLE, f"{UNLOOKABLE}/*.txt"])
+def test_a_source_that_cannot_be_listed_keeps_its_line_and_hides_no_other(texts, away, caplog):
+    paths.OUTSIDE.write_text(f"aa 3 elsewhere\nbb 1 {away}\n")
+    with caplog.at_level(logging.WARNING, "pipeline"):
+        now = noted(source(away), source(texts / "b.txt"), source("gone too"))
+    assert now == f"bb 1 {away}\n" + line(texts / "b.txt", f"3 1000000007 {texts}/b.txt")
+    said = [each.getMessage() for each in caplog.records]
+    assert len(said) == 2
+    assert said[0].startswith("download.sources: one cannot be listed and counts as unchanged: ")
+    assert said[1].endswith(": gone too: no such file; check the path")
+
+
+def test_a_file_that_no_longer_reads_as_lines_of_sources_is_written_anew(texts):
+    paths.OUTSIDE.write_text(f"<<<<<<< HEAD\n\n3 1000000007 {texts}/b.txt\n=======\n")
+    assert noted(source(texts / "b.txt")) == line(texts / "b.txt", f"3 1000000007 {texts}/b.txt")
+
+
+@pytest.mark.parametrize(
+    "sources", [[{"role": "corpus"}], ["a.txt"], [None], {"a": 1}, None, "a.txt", [source("~no-such/a")]]
+)
+def test_where_the_settings_make_no_sense_all_stays_as_it_is(texts, sources):
     before = noted(source(texts))
-    assert noted(source(texts), wrong) == before
+    for section in ({"sources": sources}, sources):
+        paths.PARAMS.write_text(json.dumps({"download": section}))
+        outside.note()
+        assert paths.OUTSIDE.read_text() == before

@@ -5,6 +5,7 @@ import sys
 import time
 from functools import partial
 from operator import mul, truediv
+from pathlib import Path
 
 import psutil
 import pytest
@@ -50,9 +51,26 @@ def test_what_the_function_raises_is_raised_and_nothing_stays_behind():
     assert begun() == []
 
 
-def test_a_process_that_is_killed_is_one_line():
-    with pytest.raises(ChildProcessError, match=r"a process was killed, .*; start again to go on from what is done"):
-        list(in_order(signal.raise_signal, [signal.SIGKILL] * 3, 2))
+class Unstartable:
+    """A function that no process of a pool can be given."""
+
+    def __call__(self, item):
+        return item
+
+    def __reduce__(self):
+        return Path.read_text, (Path("gone.txt"),)
+
+
+@pytest.mark.parametrize(
+    ("function", "items"), [(signal.raise_signal, [signal.SIGKILL] * 3), (Unstartable(), [1, 2, 3])]
+)
+def test_a_process_that_is_killed_or_cannot_start_is_one_line(function, items):
+    with pytest.raises(ChildProcessError) as caught:
+        list(in_order(function, items, 2))
+    assert str(caught.value) == (
+        "a process ended before its time (killed, maybe for memory; its own words stand above); "
+        "start again to go on from what is done"
+    )
 
 
 def test_the_processes_end_with_one_that_is_killed(tmp_path):

@@ -183,9 +183,11 @@ def test_a_corpus_of_refusals_alone_names_the_first(tmp_path: Path) -> None:
 
 def test_an_empty_split_names_the_other_way_to_split(tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text("only one", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"1 document\(s\) split by document .* leave \w+ empty; set by: position"):
+    with pytest.raises(ValueError, match=r"1 document\(s\) split by document .* leave \w+ empty; set by: position, "):
         read(tmp_path, BY_DOCUMENT)
-    with pytest.raises(ValueError, match="leave train empty; set by: document"):
+    with pytest.raises(ValueError, match="set by: position, by: document with most_characters, or another validation_"):
+        read(tmp_path, SplitSettings(by="source", validation_share=0.3, seed=1))
+    with pytest.raises(ValueError, match="leave train empty; set by: document, or another validation_share"):
         read(tmp_path, SplitSettings(by="position", validation_share=0.99, seed=1))
 
 

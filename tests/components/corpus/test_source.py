@@ -73,3 +73,16 @@ def test_a_name_that_is_the_address_has_no_password() -> None:
 
 def test_the_users_folder_is_a_tilde() -> None:
     assert local("~/texts") == Path.home() / "texts"
+
+
+def test_a_users_folder_that_is_not_known_is_named() -> None:
+    expected = (
+        "addresses have '~no-such-user/a.txt', in a user's folder that is not known here; expected ~/ or the whole"
+    )
+    with pytest.raises(ValueError, match=expected):
+        Source(role="corpus", addresses=("~no-such-user/a.txt",))
+
+
+def test_a_path_that_may_not_be_looked_at_makes_sense() -> None:
+    too_long = "a" * 300  # the system refuses to look at it, whoever asks
+    assert Source(role="corpus", addresses=(too_long,)).file == too_long
