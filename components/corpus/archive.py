@@ -2,11 +2,12 @@
 
 import shutil
 import zipfile
-import zlib
 from pathlib import Path
 
+from components.corpus.answers import first_line
+from components.corpus.damage import UNREADABLE, is_systems
 from components.corpus.source import WrongFileError
-from components.corpus.streaming import refuse_without_space
+from components.corpus.streaming import DiskFullError, refuse_without_space
 
 
 def unpack(archive: Path, member: str, file: Path, most_bytes: int) -> None:
@@ -25,7 +26,11 @@ def unpack(archive: Path, member: str, file: Path, most_bytes: int) -> None:
             refuse_without_space(file.parent, size)
             with opened.open(member) as content, file.open("wb") as out:
                 shutil.copyfileobj(content, out)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (WrongFileError, DiskFullError):
+        raise
+    except (*UNREADABLE, RuntimeError) as error:  # RuntimeError: it wants a password
+        if is_systems(error):
+            raise
         raise WrongFileError(
-            f"{archive.stat().st_size:,} bytes are no zip archive that can be read ({error})"
+            f"{archive.stat().st_size:,} bytes are no zip archive that can be read ({first_line(error)})"
         ) from error

@@ -54,8 +54,9 @@ def fetch(
     `mirror` is a folder or an http address that is asked before the source's http addresses: for the address's path
     below it, for the source's `file`, for the bare file name; for an archive's member also by itself. A folder is
     searched for the name at any depth. What a mirror does not have, the addresses are asked for; what it has with
-    another checksum only is an error. Where the checksum is `x-linked-etag` the http addresses are asked for it first,
-    once and shortly; where none can be reached, mirrors and paths are taken at their word.
+    another checksum only is an error, except by its bare name: that may be another file. Where the checksum is
+    `x-linked-etag` the http addresses are asked for it first, once and shortly; where none can be reached, mirrors and
+    paths are taken at their word.
 
     `cache` is a folder that builds share: what comes over the network under a checksum is kept there by it. Whoever
     wants a file first fetches it, the others wait; `told` is given a line when we wait, or find a file damaged there.
@@ -94,8 +95,7 @@ def _bring(
 ) -> Fetched:
     """Bring a source to `destination` from the first place that has it; what was under way is gone then."""
     partial.mkdir(parents=True, exist_ok=True)
-    place, file = _first_that_gives(source, mirror, partial, network, progress)
-    fetched = Fetched(shown(place.address), checksum(file), file.stat().st_size)
+    file, fetched = _first_that_gives(source, mirror, partial, network, progress)
     move(file, destination)
     for left in partial.glob(f"{_stem(source)}-*"):
         left.unlink()
@@ -126,17 +126,17 @@ def _announced(source: Source, network: Network) -> str | None:
 
 def _first_that_gives(
     source: Source, mirror: str | None, partial: Path, network: Network, progress: Progress | None
-) -> tuple[Place, Path]:
-    """Return the first place that gives the expected file, and the file, in the folder `partial`."""
+) -> tuple[Path, Fetched]:
+    """Return the expected file from the first place that gives it, in the folder `partial`."""
     failures: list[str] = []
     wrong: list[str] = []
     for place in mirrored(source, mirror):
         try:
-            return place, _asked(source, place, partial, network, progress)
+            return _asked(source, place, partial, network, progress)
         except MissingError:
             continue
         except WrongFileError as error:
-            wrong.append(f"{shown(place.address)}: {error}")
+            (failures if place.is_guess else wrong).append(f"{shown(place.address)}: {error}")
         except StreamError as error:
             failures.append(f"{shown(place.address)}: {error}")
             break  # a dead mirror: its other addresses would keep us waiting as long
@@ -150,7 +150,7 @@ def _first_that_gives(
     for address in source.addresses:
         place = Place(address, source.member)
         try:
-            return place, _asked(source, place, partial, network, progress)
+            return _asked(source, place, partial, network, progress)
         except WrongFileError as error:
             failures.append(f"{shown(address)}: {error}; has it been published anew? Then its sha256 must be too")
         except StreamError as error:
@@ -159,7 +159,9 @@ def _first_that_gives(
     raise FetchError(f"{source.name}: could not fetch {source.file}{expected}: {'; '.join(failures)}")
 
 
-def _asked(source: Source, place: Place, partial: Path, network: Network, progress: Progress | None) -> Path:
+def _asked(
+    source: Source, place: Place, partial: Path, network: Network, progress: Progress | None
+) -> tuple[Path, Fetched]:
     """Return the expected file, brought from a place into the folder `partial`."""
     mark = hashlib.sha256(f"{place.address} {place.member}".encode()).hexdigest()[:16]
     part = partial / f"{_stem(source)}-{mark}.part"
@@ -170,42 +172,41 @@ def _asked(source: Source, place: Place, partial: Path, network: Network, progre
                 write_pydocs(place.address, part)
         except ValueError as error:
             raise StreamError(str(error)) from error
-        return _checked(source, expected, place.member, part, part)
+        return _checked(source, place, expected, part, part)
     if not is_http(place.address):
         if not local(place.address).is_file():
             raise MissingError("no such file; check the path")
-        return _checked(source, expected, place.member, local(place.address), part)
+        return _checked(source, place, expected, local(place.address), part)
     if source.sha256 == LINKED and place.address in source.addresses:  # a mirror need not announce it
         expected = network.announced_sha256(place.address)
         if expected is None:
             raise StreamError(f"announces no sha256 in {LINKED}; write the file's own into the settings")
     is_sure = network.download(place.address, part, progress).is_sure
     try:
-        return _checked(source, expected, place.member, part, part)
+        return _checked(source, place, expected, part, part)
     except WrongFileError:
-        part.unlink()
         if is_sure:
             raise
     network.download(place.address, part, progress)  # afresh, once: pieces of two versions may have been put together
+    return _checked(source, place, expected, part, part)
+
+
+def _checked(source: Source, place: Place, expected: str | None, file: Path, part: Path) -> tuple[Path, Fetched]:
+    """Return `part`, or the member beside it, with the expected content of `file`; a wrong one is removed."""
+    ours = part if place.member is None else part.with_suffix(".member")
     try:
-        return _checked(source, expected, place.member, part, part)
+        if place.member is not None:
+            unpack(file, place.member, ours, source.most_unpacked_bytes)
+        elif file != part:
+            copy(file, part)  # before it is checked: somebody may be writing to it
+        fetched = Fetched(shown(place.address), checksum(ours), ours.stat().st_size)
+        if expected not in (None, fetched.sha256):
+            raise WrongFileError(f"{fetched.size_bytes:,} bytes have sha256 {fetched.sha256}, expected {expected}")
     except WrongFileError:
-        part.unlink()
+        for each in (part, ours):
+            each.unlink(missing_ok=True)
         raise
-
-
-def _checked(source: Source, expected: str | None, member: str | None, file: Path, part: Path) -> Path:
-    """Return `part`, or a file beside it, with the expected content of `file`."""
-    if member is not None:
-        file, archive = part.with_suffix(".member"), file
-        unpack(archive, member, file, source.most_unpacked_bytes)
-    got = checksum(file)
-    if expected not in (None, got):
-        raise WrongFileError(f"{file.stat().st_size:,} bytes have sha256 {got}, expected {expected}")
-    if file.parent != part.parent:
-        copy(file, part)
-        file = part
-    return file
+    return ours, fetched
 
 
 @contextmanager

@@ -27,10 +27,11 @@ def listed(source: Source) -> Listing:
 
     Files and folders whose name begins with a dot are left out, links to folders are not followed: they may lead in a
     circle. In a pattern * and ? stand for what is in a name, ** for any folders. Of several addresses the first counts
-    that is there.
+    that is there; a pattern is there where its folder is.
 
     Raises FetchError where a folder holds no file, a pattern matches none, or either has a checksum or a member.
     """
+    missing: list[str] = []
     for path in (local(address) for address in source.addresses if not is_http(address)):
         if path.is_file():
             break
@@ -38,7 +39,12 @@ def listed(source: Source) -> Listing:
             if source.sha256 is not None or source.member is not None or source.manifest:
                 setting = "sha256" if source.sha256 else "member" if source.member else "manifest"
                 raise FetchError(f"{source.name}: {setting} is of one file, {path} is many; leave it out")
-            return _below(source, path)
+            root = path if path.is_dir() else fixed_part(path)
+            if root.is_dir():
+                return _below(source, path, root)
+            missing.append(str(root))
+    if len(missing) == len(source.addresses):
+        raise FetchError(f"{source.name}: {', '.join(missing)}: no such folder; check the path")
     return Listing((source,), ())
 
 
@@ -72,11 +78,9 @@ def _beside(address: str, path: PurePosixPath) -> str:
     return urljoin(address, quote(str(path))) if is_http(address) else str(local(address).parent / path)
 
 
-def _below(source: Source, path: Path) -> Listing:
-    root = path if path.is_dir() else fixed_part(path)
-    pattern = ("**",) if path.is_dir() else path.parts[len(root.parts) :]
-    if not root.is_dir():
-        raise FetchError(f"{source.name}: {root}: no such folder; check the path")
+def _below(source: Source, path: Path, root: Path) -> Listing:
+    """Return a source for each file below `root` that is in the folder `path`, or matches it."""
+    pattern = ("**",) if path == root else path.parts[len(root.parts) :]
     files, skipped = [], []
     for relative, reason in sorted(_walk(root, None if "**" in pattern else len(pattern))):
         its_place = str(root / relative)

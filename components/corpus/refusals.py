@@ -1,10 +1,5 @@
 """Refusals: damage that becomes one, and the Parquet file that keeps them."""
 
-import errno
-import lzma
-import struct
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.corpus.damage import UNREADABLE, is_systems
 from components.corpus.texts import Refused, Text
 
-_UNREADABLE = (
-    *(ValueError, NotImplementedError, EOFError, struct.error),
-    *(zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException),
-)
-"""What a damaged file makes its readers raise, ValueError us too; and OSError, where it is not the system's."""
 _ROWS_WRITTEN = 4096
 """Refusals that are written at once."""
 
@@ -30,8 +21,8 @@ def told(place: str, found: Iterator[Text | Refused]) -> Iterator[Text | Refused
         for each in found:
             last = each.place
             yield each
-    except (*_UNREADABLE, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL: a zip that leads before 0
+    except (*UNREADABLE, pa.ArrowException) as error:  # ValueError is ours too
+        if is_systems(error):
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
         yield Refused(place, f"{reason}; nothing is read after {last}" if last else reason)

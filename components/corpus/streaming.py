@@ -5,7 +5,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -59,8 +59,8 @@ class Streamed:
 class Network:
     """What asks http addresses, with patience; threads may share it, and with it its connections."""
 
-    client: httpx.Client
-    """As `network` opens it."""
+    client: Callable[[], httpx.Client]
+    """Opens it at first use. Raises StreamError where the environment's proxy or certificates are none."""
     attempts: int
     """Tries in a row that bring nothing new; one that brings more counts anew."""
     timeout_s: float
@@ -127,14 +127,29 @@ def network(
 ) -> Iterator[Network]:
     """Yield the network as the environment's HTTP_PROXY, HTTPS_PROXY and NO_PROXY say, for the time of the block.
 
-    Raises StreamError where they name what cannot be a proxy.
+    They are looked at when the first address is asked: what asks none can do with any.
     """
-    try:
-        client = httpx.Client(follow_redirects=True)
-    except (ImportError, ValueError, httpx.InvalidURL) as error:  # httpx's own words for a proxy it cannot speak to
-        raise StreamError(f"{first_line(error)}; set HTTPS_PROXY to http://host:port, or unset it") from error
-    with client:
+    opened: list[httpx.Client] = []
+    opening = threading.Lock()
+    with ExitStack() as closing:
+
+        def client() -> httpx.Client:
+            with opening:
+                if not opened:
+                    opened.append(closing.enter_context(_client()))
+                return opened[0]
+
         yield Network(client, attempts, timeout_s, wait, stop or threading.Event())
+
+
+def _client() -> httpx.Client:
+    try:
+        return httpx.Client(follow_redirects=True)
+    except OSError as error:
+        raise StreamError(f"certificates: {first_line(error)}; check SSL_CERT_FILE and SSL_CERT_DIR") from error
+    except (ImportError, ValueError, httpx.InvalidURL) as error:  # httpx's own words for a proxy it cannot speak to
+        next_step = "set HTTPS_PROXY, HTTP_PROXY and ALL_PROXY to http://host:port, or unset them"
+        raise StreamError(f"{first_line(error)}; {next_step}") from error
 
 
 class _Stop:
@@ -155,7 +170,7 @@ def _attempt(network: Network, address: str, part: Path, progress: Progress | No
     have = size(part)
     with (
         failures_told(part, network.timeout_s),
-        network.client.stream(
+        network.client().stream(
             "GET", address, headers=request_headers(part, have), timeout=network.timeout_s
         ) as response,
     ):
@@ -196,7 +211,7 @@ def _steady(chunks: Iterator[bytes], network: Network) -> Iterator[bytes]:
 
 def _announced(network: Network, address: str) -> str | None:
     with failures_told(None, network.timeout_s):
-        response = network.client.head(address, follow_redirects=False, timeout=network.timeout_s)
+        response = network.client().head(address, follow_redirects=False, timeout=network.timeout_s)
     if not response.is_redirect:
         refuse_failures(response)
     announced = response.headers.get("x-linked-etag", "").strip('"')

@@ -35,6 +35,8 @@ class Server:
     """What a refusal says in `retry-after`, one after the other; its clock stands at 07:28:00 of that day."""
     refusing: dict[str, str] = field(default_factory=dict)
     """Statuses that are always given for a path, whatever is next in `answers`."""
+    crowd: threading.Barrier | None = None
+    """Holds each request for a file until as many are there; once they have not come, none is held any more."""
     at_once: int = 0
     most_at_once: int = 0
     counting: threading.Lock = field(default_factory=threading.Lock)
@@ -53,6 +55,9 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 server.at_once += 1
                 server.most_at_once = max(server.most_at_once, server.at_once)
             try:
+                if server.crowd:
+                    with suppress(threading.BrokenBarrierError):
+                        server.crowd.wait(5)
                 self.give()
             finally:
                 with server.counting:

@@ -33,6 +33,38 @@ def test_a_damaged_member_is_refused(archive: Path, tmp_path: Path) -> None:
         unpack(archive, "long.txt", tmp_path / "here", 10_000)
 
 
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_member_whose_packing_is_damaged_is_refused(tmp_path: Path, packing: int) -> None:
+    with zipfile.ZipFile(tmp_path / "poems.zip", "w", packing) as opened:
+        opened.writestr("poem.txt", b"All that is gold does not glitter" * 64)
+    content = bytearray((tmp_path / "poems.zip").read_bytes())
+    start = content.index(b"poem.txt") + len(b"poem.txt")
+    content[start + 9 : start + 32] = b"\xff" * 23
+    (tmp_path / "poems.zip").write_bytes(content)
+    with pytest.raises(WrongFileError, match=r"^\d+ bytes are no zip archive that can be read \(\w"):
+        unpack(tmp_path / "poems.zip", "poem.txt", tmp_path / "here", 10_000)
+
+
+def test_an_archive_that_lost_its_beginning_or_has_a_name_that_is_not_utf_8_is_refused(
+    archive: Path, tmp_path: Path
+) -> None:
+    content = archive.read_bytes()
+    archive.write_bytes(content[40:])
+    with pytest.raises(WrongFileError, match=r"no zip archive that can be read \(.*Invalid argument"):
+        unpack(archive, "../../poem.txt", tmp_path / "here", 10_000)
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("po\u00ebm.txt", b"All that is gold")
+    archive.write_bytes(archive.read_bytes().replace("\u00eb".encode(), b"\xff\xff"))
+    with pytest.raises(WrongFileError, match=r"no zip archive that can be read \(.*can't decode"):
+        unpack(archive, "poem.txt", tmp_path / "here", 10_000)
+
+
+def test_a_file_that_cannot_be_written_is_not_the_archives_fault(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    with pytest.raises(IsADirectoryError):
+        unpack(archive, "long.txt", tmp_path / "here", 10_000)
+
+
 def test_a_member_larger_than_stated_is_not_written(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(WrongFileError, match=r"^long.txt unpacks to 1,024 bytes; most_unpacked_bytes is 1,023"):
         unpack(archive, "long.txt", tmp_path / "here", 1023)

@@ -197,11 +197,27 @@ def test_what_a_mirror_folder_does_not_have_comes_from_the_address(server: Any, 
 
 
 def test_a_wrong_file_in_a_mirror_is_an_error_that_names_it(server: Any, places: Places, mirror: Path) -> None:
-    server.files["/poem.txt"] = CONTENT
+    server.files["/texts/poem.txt"] = CONTENT
+    for folder in ("texts", "book"):
+        (mirror / folder).mkdir()
+        (mirror / folder / "poem.txt").write_bytes(OTHER)
+        message = places.failure(source(f"{server.address}/texts/poem.txt"), mirror)
+        assert f"the mirror has another file: {mirror / folder / 'poem.txt'}: 24 bytes have sha256" in message
+        assert server.asked == []
+        assert list(places.partial.iterdir()) == []
+        (mirror / folder / "poem.txt").unlink()
+
+
+def test_another_file_of_the_same_name_in_a_mirror_is_not_the_wanted_one(
+    server: Any, places: Places, mirror: Path
+) -> None:
+    server.files["/b/poem.txt"] = CONTENT
     (mirror / "deep/poem.txt").write_bytes(OTHER)
-    message = places.failure(source(f"{server.address}/poem.txt"), mirror)
-    assert f"the mirror has another file: {mirror / 'deep/poem.txt'}: 24 bytes have sha256" in message
-    assert server.asked == []
+    assert places.bring(source(f"{server.address}/b/poem.txt"), mirror).address == f"{server.address}/b/poem.txt"
+    places.destination.unlink()
+    message = places.failure(source(f"{server.address}/c/poem.txt"), mirror)
+    assert f"{mirror / 'deep/poem.txt'}: 24 bytes have sha256" in message
+    assert "/c/poem.txt: answered 404" in message
 
 
 def test_an_address_without_a_file_name_is_looked_for_by_the_name_of_the_source(places: Places, mirror: Path) -> None:
@@ -234,9 +250,9 @@ def test_what_a_mirror_server_does_not_have_comes_from_the_address(server: Any, 
 
 
 def test_a_wrong_file_on_a_mirror_server_is_an_error_that_names_it(server: Any, places: Places) -> None:
-    server.files |= {"/mirror/poem.txt": OTHER, "/texts/poem.txt": CONTENT}
+    server.files |= {"/mirror/texts/poem.txt": OTHER, "/texts/poem.txt": CONTENT}
     message = places.failure(source(f"{server.address}/texts/poem.txt"), f"{server.address}/mirror")
-    assert f"the mirror has another file: {server.address}/mirror/poem.txt: 24 bytes" in message
+    assert f"the mirror has another file: {server.address}/mirror/texts/poem.txt: 24 bytes" in message
 
 
 def test_a_dead_mirror_is_asked_for_one_address_only_and_then_the_source(
@@ -292,6 +308,17 @@ def test_a_file_that_is_no_archive_is_said_to_be_none(server: Any, places: Place
     assert "24 bytes are no zip archive that can be read" in message
 
 
+def test_an_archive_that_lost_its_beginning_gives_way_to_the_next_address_and_is_not_kept(
+    server: Any, places: Places
+) -> None:
+    whole = zipped(poem=CONTENT, readme=OTHER)
+    server.files |= {"/cut.zip": whole[10:], "/poems.zip": whole}
+    cut, right = f"{server.address}/cut.zip", f"{server.address}/poems.zip"
+    assert "are no zip archive that can be read" in places.failure(source(cut, member="poem"))
+    assert [file.name for file in places.partial.iterdir() if file.suffix != ".validator"] == []
+    assert places.bring(source(cut, right, member="poem")).address == right
+
+
 def test_a_member_with_another_checksum_is_refused(server: Any, places: Places) -> None:
     server.files["/poems.zip"] = zipped(poem=OTHER)
     message = places.failure(source(f"{server.address}/poems.zip", member="poem"))
@@ -308,6 +335,23 @@ def test_a_local_file_is_copied_checked_or_not(places: Places, tmp_path: Path) -
     assert "24 bytes have sha256" in places.failure(source(str(own)))
     own.unlink()
     assert f"{own}: no such file; check the path" in places.failure(source(str(own)))
+
+
+def test_what_is_checked_of_a_local_file_is_what_comes_and_it_is_read_once(
+    places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, digest, digests = tmp_path / "own.txt", hashlib.file_digest, []
+
+    def digest_and_change(*asked: Any) -> Any:
+        digests.append(digest(*asked))
+        own.write_bytes(OTHER)
+        return digests[-1]
+
+    monkeypatch.setattr(hashlib, "file_digest", digest_and_change)
+    own.write_bytes(CONTENT)
+    places.bring(source(str(own)))
+    assert places.destination.read_bytes() == CONTENT
+    assert len(digests) == 1
 
 
 def test_the_embedded_corpus_is_written(places: Places, mirror: Path) -> None:

@@ -71,6 +71,14 @@ def test_of_several_addresses_the_first_that_is_there_counts(texts: Path) -> Non
     assert files(source("/nowhere/at/all", texts / "old", file="texts")) == ["texts/c.txt", "texts/er/d.md"]
 
 
+def test_a_pattern_whose_folder_is_missing_gives_way_to_the_next_address(texts: Path) -> None:
+    assert files(source("/nowhere/at/all/*.txt", texts / "old", file="texts")) == ["texts/c.txt", "texts/er/d.md"]
+    one_file = source("/nowhere/at/all/*.txt", texts / "b.txt", file="b.txt")
+    assert listed(one_file).files == (one_file,)
+    with pytest.raises(FetchError, match=r": /nowhere/at/all, /nor/here: no such folder; check the path$"):
+        listed(source("/nowhere/at/all/*.txt", "/nor/here/*", file="texts"))
+
+
 def test_links_in_a_circle_and_links_to_nowhere_are_named_and_skipped(texts: Path) -> None:
     (texts / "old/round").symlink_to(texts)
     (texts / "gone.txt").symlink_to(texts / "no.txt")

@@ -1,6 +1,7 @@
 """Where a mirror is asked for a file, likeliest first."""
 
 from pathlib import Path
+from urllib.parse import quote
 
 from components.corpus.mirrors import Place, mirrored
 from components.corpus.source import Source
@@ -27,6 +28,23 @@ def test_a_folder_is_asked_for_what_it_has(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep/messages.txt").touch()
     assert list(mirrored(SMS, str(tmp_path))) == [Place(str(tmp_path / "deep/messages.txt"), None)]
+
+
+def test_the_path_is_asked_for_before_the_name_which_is_a_guess(tmp_path: Path) -> None:
+    for place in ("poem.txt", "deep/poem.txt"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).touch()
+    poem = Source(role="corpus", addresses=("https://example.org/poem.txt",), sha256="0" * 64)
+    places = [(each.address, each.is_guess) for each in mirrored(poem, str(tmp_path))]
+    assert places == [(f"{tmp_path}/poem.txt", False), (f"{tmp_path}/deep/poem.txt", True)]
+
+
+def test_no_path_leads_out_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "secret.txt").touch()
+    for path in (quote(f"{tmp_path}/secret.txt", safe=""), "%2E%2E/secret.txt", "..%2Fsecret.txt"):
+        wanted = Source(role="corpus", addresses=(f"https://example.org/{path}",), file="own", sha256="0" * 64)
+        assert list(mirrored(wanted, str(tmp_path / "mirror"))) == []
 
 
 def test_no_mirror_is_asked_for_a_file_of_this_machine(tmp_path: Path) -> None:

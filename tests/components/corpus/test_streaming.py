@@ -354,12 +354,24 @@ def test_what_no_proxy_names_is_asked_itself(
 
 def test_a_proxy_that_is_none_is_said(monkeypatch: pytest.MonkeyPatch, part: Path) -> None:
     monkeypatch.setenv("https_proxy", "carrier-pigeon://loft")
-    with pytest.raises(StreamError, match=r"carrier-pigeon.*; set HTTPS_PROXY to http://host:port, or unset it"):
+    with pytest.raises(
+        StreamError, match=r"carrier-pigeon.*; set HTTPS_PROXY, HTTP_PROXY and ALL_PROXY to http://host:port, or"
+    ):
         fetched("https://books.invalid/file", part)
 
 
-def test_room_on_the_disk_is_no_error(tmp_path: Path) -> None:
+def test_certificates_that_are_not_there_are_said(monkeypatch: pytest.MonkeyPatch, part: Path) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(part))
+    with pytest.raises(StreamError, match=r"^certificates: .*No such file.*; check SSL_CERT_FILE and SSL_CERT_DIR"):
+        fetched("https://books.invalid/file", part)
+
+
+def test_a_byte_has_room_on_the_disk_and_an_exabyte_has_not(tmp_path: Path) -> None:
     refuse_without_space(tmp_path, 1)
+    with pytest.raises(
+        DiskFullError, match=f"^needs 1,000,000,000,000,000,000 more bytes in {tmp_path}, .*; make room"
+    ):
+        refuse_without_space(tmp_path, 10**18)
 
 
 def test_an_announced_checksum_is_read_from_the_redirection_and_nothing_is_fetched(server: Any) -> None:
