@@ -70,9 +70,15 @@ class Breach(Refused):
 
 
 def judged(found: Iterable[Document | Refused], contract: ContractSettings) -> Iterator[Document | Refused]:
-    """Pass on what is found, with a Breach in place of each document that is beyond a limit: the first it meets."""
+    """Pass on what is found, with a Breach in place of each document that is beyond a limit.
+
+    Beyond several it is the first that stops the build, or else the first.
+    """
     for each in found:
-        yield each if isinstance(each, Refused) else next(_breaches(each, contract), each)
+        if isinstance(each, Refused):
+            yield each
+        else:
+            yield min(_breaches(each, contract), key=lambda breach: breach.limits.on_breach != "stop", default=each)
 
 
 def replaced_share(text: str) -> float:
