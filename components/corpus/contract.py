@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from components.corpus.documents import Document
+from components.corpus.documents import Document, where
 from components.corpus.reading import Refused
 
 _REPLACEMENT = "\ufffd"
@@ -119,4 +119,4 @@ def _breaches(document: Document, contract: ContractSettings) -> Iterator[Breach
             reason = f"{name} is {value:.6g}; expected at most {limits.most:.6g}"
         else:
             continue
-        yield Breach(document.place, reason, name, value, limits)
+        yield Breach(where(document), reason, name, value, limits)
