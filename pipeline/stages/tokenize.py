@@ -139,11 +139,11 @@ def read(settings: TokenizeSettings, on_read: Callable[[int], object] | None = N
 
 
 def without_near(found: Iterator[Text | Refused], settings: NearSettings) -> Iterator[Text | Refused]:
-    """Pass on what was found, with a refusal for each text that is nearly an earlier one."""
-    found, compared = tee(found)
-    alike = matches(((each.text, documents.where(each)) for each in compared if isinstance(each, Text)), settings)
-    for each in found:
-        if isinstance(each, Text) and (match := next(alike)):
+    """Pass on what was found, with a refusal for each text that is nearly an earlier one; reads up to 128 ahead."""
+    found, compared = tee(found)  # which holds what is read ahead
+    texts = ((each.text, documents.where(each)) if isinstance(each, Text) else None for each in compared)
+    for each, match in zip(found, matches(texts, settings), strict=True):
+        if isinstance(each, Text) and match:
             reason = f"nearly the same text as {match.place} ({match.similarity:.2f})"
             yield NearDuplicate(documents.where(each), reason)
         else:

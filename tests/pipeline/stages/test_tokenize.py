@@ -9,10 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.corpus import documents
+from components.corpus.documents import Duplicate
+from components.corpus.reading import Text
+from components.overlap.near import NearSettings
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from pipeline import checks, encoding, paths, settings
-from pipeline.stages.tokenize import TokenizeSettings
+from pipeline.stages.tokenize import TokenizeSettings, without_near
 
 ROOT = Path(__file__).parents[3]
 REAL = ROOT.parent / "shared/data"
@@ -121,6 +124,20 @@ def test_near_duplicates_are_left_out_after_exact_ones_counted_and_named(run):
     numbers = json.loads(paths.metrics("tokenize").read_text())
     assert (numbers["duplicates"], numbers["near_duplicates"], numbers["refused"]) == (2, 1, 0)
     assert {row.source for row in table.read(paths.TOKENS)} == {"a", "e"}
+
+
+def test_near_duplicates_are_looked_for_a_little_ahead_however_many_refusals_come():
+    read = []
+
+    def found():
+        for n in range(20_000):
+            read.append(n)
+            yield Text("a", f"text {n}", "a.txt") if n < 129 else Duplicate(f"{n}.txt", "the same text as a.txt")
+
+    settings = NearSettings(threshold=0.8, words=5, permutations=128, seed=1)
+    ahead = [len(read) - passed for passed, _ in enumerate(without_near(found(), settings))]
+    assert len(ahead) == 20_000
+    assert max(ahead) == 128
 
 
 BAD = {"repeated": b"a" * 2000, "garbled": ("caf\ufffd " * 50).encode(), "stub": b"So.\n"}
