@@ -116,12 +116,16 @@ def bands(threshold: float, permutations: int) -> tuple[int, int]:
 def _lists(texts: Iterable[tuple[str, str] | None]) -> Iterator[list[tuple[str, str] | None]]:
     held: list[tuple[str, str] | None] = []
     size = 0
-    for each in texts:
-        held.append(each)
-        size += len(each[0]) if each else 0
-        if len(held) == _AT_ONCE_TEXTS or size >= _AT_ONCE_CHARACTERS:
-            yield held
-            held, size = [], 0
+    try:
+        for each in texts:
+            held.append(each)
+            size += len(each[0]) if each else 0
+            if len(held) == _AT_ONCE_TEXTS or size >= _AT_ONCE_CHARACTERS:
+                yield held
+                held, size = [], 0
+    except ValueError:  # what came before it is passed on first
+        yield held
+        raise
     if held:
         yield held
 

@@ -80,6 +80,19 @@ def test_no_more_is_read_ahead_where_nothing_is_a_text():
     assert len(read) == 128
 
 
+def test_what_came_before_an_error_is_passed_on():
+    (one,) = made_up(1)
+
+    def given():
+        yield from [(one, "a"), None, (one, "b")]
+        raise ValueError("no more")
+
+    left = matches(given(), SETTINGS)
+    assert [next(left) for _ in range(3)] == [None, None, Match("a", 1.0)]
+    with pytest.raises(ValueError, match="no more"):
+        next(left)
+
+
 def test_texts_without_words_and_short_ones():
     assert found(["...", "***", "", "Yes.", "No.", "yes", "To be or not", "to be, or not!"]) == [
         *(None, None, None, None, None),
