@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from components.corpus.documents import Document
+from components.corpus.documents import Document, where
 from components.corpus.reading import Refused
 
 _REPLACEMENT = "\ufffd"
@@ -70,9 +70,15 @@ class Breach(Refused):
 
 
 def judged(found: Iterable[Document | Refused], contract: ContractSettings) -> Iterator[Document | Refused]:
-    """Pass on what is found, with a Breach in place of each document that is beyond a limit: the first it meets."""
+    """Pass on what is found, with a Breach in place of each document that is beyond a limit.
+
+    Beyond several it is the first that stops the build, or else the first.
+    """
     for each in found:
-        yield each if isinstance(each, Refused) else next(_breaches(each, contract), each)
+        if isinstance(each, Refused):
+            yield each
+        else:
+            yield min(_breaches(each, contract), key=lambda breach: breach.limits.on_breach != "stop", default=each)
 
 
 def replaced_share(text: str) -> float:
@@ -113,4 +119,4 @@ def _breaches(document: Document, contract: ContractSettings) -> Iterator[Breach
             reason = f"{name} is {value:.6g}; expected at most {limits.most:.6g}"
         else:
             continue
-        yield Breach(document.place, reason, name, value, limits)
+        yield Breach(where(document), reason, name, value, limits)

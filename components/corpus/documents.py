@@ -113,8 +113,8 @@ def read(
         )
 
 
-def where(text: Text) -> str:
-    """Return the place of a text, and for the rest of a cut one the byte that it begins at.
+def where(text: Text | Document) -> str:
+    """Return the place of a text or document, and for the rest of a cut one the byte that it begins at.
 
     >>> where(Text("tale", "The end.", "tale.txt", begin=4000))
     'tale.txt byte 4000'

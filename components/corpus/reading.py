@@ -15,7 +15,8 @@ from components.corpus.unpacking import content, unpacked
 
 __all__ = ["ReadingSettings", "Refused", "Text", "quarantine", "read", "size_bytes"]
 
-_KINDS = (".txt", ".md", ".jsonl", ".parquet")
+_WHOLE = (".txt", ".md")
+_KINDS = (*_WHOLE, ".jsonl", ".parquet")
 _PACKINGS = (".gz", ".zst")
 _ARCHIVE = ".zip"
 
@@ -117,6 +118,9 @@ def _file(
     is_archive = kind == _ARCHIVE and not packing
     if kind not in _KINDS and not is_archive:
         raise ValueError(f"of no kind that is read; {_EXPECTED}")
+    size, most = file.stat().st_size, settings.most_unpacked_bytes
+    if kind in _WHOLE and not packing and size > most:  # what is packed is read no further than that
+        raise ValueError(f"{size:,} bytes of text; most_unpacked_bytes is {most:,}")
     with cast(io.BufferedReader, io.BufferedReader(_Counted(file, on_read), BUFFER_BYTES)) as opened:
         if is_archive:
             yield from _members(opened, place, settings)

@@ -21,7 +21,8 @@ class ReadingSettings:
     gutenberg: bool
     """Leave out Project Gutenberg's header and footer, with the `*** START OF` and `*** END OF` lines."""
     most_unpacked_bytes: int
-    """Bytes that one packed file, archive or Parquet row group may unpack to; what is beyond is refused."""
+    """Bytes that one packed file, archive or Parquet row group may unpack to, or one .txt or .md have; what is beyond
+    is refused."""
     most_line_bytes: int
     """Bytes that a line of .jsonl, or a text in .parquet, may have; a longer one is refused."""
 

@@ -52,19 +52,22 @@ class Match:
     """Estimated share of n-grams in common, 0..1."""
 
 
-def matches(texts: Iterable[tuple[str, str]], settings: NearSettings) -> Iterator[Match | None]:
+def matches(texts: Iterable[tuple[str, str] | None], settings: NearSettings) -> Iterator[Match | None]:
     """Yield for each text, given with its place, the earliest before it that is nearly the same, or None.
 
     The first of a group is kept; one that has a match is not, and nothing is compared with it. A text without words
-    matches none. What is kept lies in an index on disk. Reads up to 128 texts ahead.
+    matches none, nor does None, which stands for what is no text. What is kept lies in an index on disk. Reads up to
+    128 ahead.
 
     Raises OSError where the disk has no room for the index.
     """
     count, _ = bands(settings.threshold, settings.permutations)
     with Index(settings.permutations, count) as index:
         for some in _lists(texts):
-            made = signatures([text for text, _ in some], settings)
-            yield from _matches(made, [place for _, place in some], settings, index)
+            given = [each for each in some if each]
+            made = signatures([text for text, _ in given], settings)
+            found = iter(_matches(made, [place for _, place in given], settings, index))
+            yield from (each and next(found) for each in some)
 
 
 def signatures(texts: Sequence[str], settings: NearSettings) -> NDArray[np.uint32]:
@@ -110,15 +113,19 @@ def bands(threshold: float, permutations: int) -> tuple[int, int]:
     )
 
 
-def _lists(texts: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    held: list[tuple[str, str]] = []
+def _lists(texts: Iterable[tuple[str, str] | None]) -> Iterator[list[tuple[str, str] | None]]:
+    held: list[tuple[str, str] | None] = []
     size = 0
-    for each in texts:
-        held.append(each)
-        size += len(each[0])
-        if len(held) == _AT_ONCE_TEXTS or size >= _AT_ONCE_CHARACTERS:
-            yield held
-            held, size = [], 0
+    try:
+        for each in texts:
+            held.append(each)
+            size += len(each[0]) if each else 0
+            if len(held) == _AT_ONCE_TEXTS or size >= _AT_ONCE_CHARACTERS:
+                yield held
+                held, size = [], 0
+    except ValueError:  # what came before it is passed on first
+        yield held
+        raise
     if held:
         yield held
 
@@ -139,7 +146,7 @@ def _matches(made: NDArray[np.uint32], places: list[str], settings: NearSettings
         if share >= settings.threshold and not found[row]:
             found[row] = Match(index.place(number), share)
 
-    is_new = np.array([match is None for match in found]) & (made != _WORDLESS).any(axis=1)
+    is_new = np.array([match is None for match in found], bool) & (made != _WORDLESS).any(axis=1)
     new = np.flatnonzero(is_new)
     rows, others = _sharing(keys[new])
     shares = similarity(made[new[rows]], made[new[others]])

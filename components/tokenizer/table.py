@@ -28,7 +28,6 @@ _STORED = {
 }
 """How columns are stored: ids as all their low bytes, then all their high bytes, which is smaller and faster."""
 _PARTIAL = ".partial"
-_SUMS = [("count", "sum"), ("size_bytes", "sum")]
 _SCALARS = ["document", "source", "split", "place", "begin", "size_bytes", "replacements"]
 _COLUMNS = [*_SCALARS, "count", "ids"]
 
@@ -143,7 +142,7 @@ def find(folder: Path, document: int) -> Row:
     """
     found = pq.read_table(_files(folder), filters=pc.field("document") == document) if count(folder) else pa.table({})
     if len(found) != 1:
-        raise ValueError(f"{folder}: no document {document}; expected 0..{count(folder) - 1}")
+        raise ValueError(f"{folder}: no document {document} among {count(folder)}; what was left out keeps its number")
     (facts,) = found.select(_SCALARS).to_pylist()
     return Row(ids=lists(found)[1], **facts)
 
@@ -158,11 +157,12 @@ def sources(folder: Path, split: str) -> set[str]:
 
 def sizes(folder: Path) -> pd.DataFrame:
     """Return for each split (the index) how many documents, ids (count) and UTF-8 bytes (size_bytes) it has."""
-    groups = [group for _, group in row_groups(folder, ["split", "count", "size_bytes"])]
-    found = pa.concat_tables(groups).group_by("split").aggregate([("count", "count"), *_SUMS]) if groups else None
+    sums = [("count", "count"), ("count", "sum"), ("size_bytes", "sum")]
+    groups = row_groups(folder, ["split", "count", "size_bytes"])
+    parts = [group.group_by("split").aggregate(sums) for _, group in groups]
     columns = {"count_count": "documents", "count_sum": "count", "size_bytes_sum": "size_bytes"}
-    frame = found.to_pandas().rename(columns=columns) if found else pd.DataFrame(columns=["split", *columns.values()])
-    return frame.set_index("split")
+    frame = pa.concat_tables(parts).to_pandas() if parts else pd.DataFrame(columns=["split", *columns])
+    return frame.rename(columns=columns).groupby("split", sort=False).sum()
 
 
 def row_groups(folder: Path, columns: list[str] | None = None, first: int = 0) -> Iterator[tuple[str, pa.Table]]:

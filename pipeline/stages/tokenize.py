@@ -4,6 +4,7 @@ import logging
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import tee
@@ -85,10 +86,12 @@ def make_tokenizer(settings: TokenizeSettings) -> None:
     if settings.vocabulary == "gpt2":
         tokenizer = Tokenizer.gpt2(paths.RAW_TOKENIZER if _has_gpt2() else None)
     else:
-        with progress("tokenize: learning the vocabulary", reading.size_bytes(paths.RAW_CORPUS)) as on_read:
-            found = read(settings, on_read)
-            texts = (each.text for each in found if isinstance(each, Document) and each.split == "train")
+        size_bytes = reading.size_bytes(paths.RAW_CORPUS)
+        with listed() as leave_out, progress("tokenize: learning the vocabulary", size_bytes) as on_read:
+            kept = _documents(read(settings, on_read), leave_out)
+            texts = (each.text for each in kept if each.split == "train")
             tokenizer = Tokenizer.trained(texts, settings.vocab_size, settings.special_tokens)
+        paths.remove(paths.QUARANTINE)  # encoding lists all anew; a full disk then leaves nothing
     with paths.whole(paths.TOKENIZER) as folder:
         tokenizer.save(folder)
 
@@ -102,12 +105,7 @@ def encode(settings: TokenizeSettings) -> dict[str, int]:
     tokenizer = Tokenizer.load(paths.TOKENIZER)
     size_bytes = reading.size_bytes(paths.RAW_CORPUS)
     counts: Counter[str] = Counter(dict.fromkeys(KINDS.values(), 0))
-    with (
-        work("tokenize") as folder,
-        paths.whole(paths.QUARANTINE) as quarantine,
-        reading.quarantine(quarantine) as leave_out,
-        progress("tokenize", size_bytes) as on_read,
-    ):
+    with work("tokenize") as folder, listed() as leave_out, progress("tokenize", size_bytes) as on_read:
         found = read(settings, on_read)
         kept = _kept(found, counts, leave_out)
         encoding.write(kept, tokenizer, folder / "tokens", encoding.processes(size_bytes))
@@ -117,6 +115,19 @@ def encode(settings: TokenizeSettings) -> dict[str, int]:
         with paths.whole(paths.TOKENS) as temporary:
             shutil.move(done, temporary)
     return counts
+
+
+@contextmanager
+def listed() -> Iterator[Callable[[Refused], None]]:
+    """Yield what adds to the list of what is left out, which is there after the block and after its ValueError."""
+    failed: ValueError | None = None
+    with paths.whole(paths.QUARANTINE) as temporary, reading.quarantine(temporary) as leave_out:
+        try:
+            yield leave_out
+        except ValueError as error:
+            failed = error
+    if failed:
+        raise failed
 
 
 def read(settings: TokenizeSettings, on_read: Callable[[int], object] | None = None) -> Iterator[Document | Refused]:
@@ -139,11 +150,11 @@ def read(settings: TokenizeSettings, on_read: Callable[[int], object] | None = N
 
 
 def without_near(found: Iterator[Text | Refused], settings: NearSettings) -> Iterator[Text | Refused]:
-    """Pass on what was found, with a refusal for each text that is nearly an earlier one."""
-    found, compared = tee(found)
-    alike = matches(((each.text, documents.where(each)) for each in compared if isinstance(each, Text)), settings)
-    for each in found:
-        if isinstance(each, Text) and (match := next(alike)):
+    """Pass on what was found, with a refusal for each text that is nearly an earlier one; reads up to 128 ahead."""
+    found, compared = tee(found)  # which holds what is read ahead
+    texts = ((each.text, documents.where(each)) if isinstance(each, Text) else None for each in compared)
+    for each, match in zip(found, matches(texts, settings), strict=True):
+        if isinstance(each, Text) and match:
             reason = f"nearly the same text as {match.place} ({match.similarity:.2f})"
             yield NearDuplicate(documents.where(each), reason)
         else:
@@ -227,6 +238,15 @@ def _gpt2_validation_tokens(size_bytes: int) -> int:
     tokenizer, gpt2 = Tokenizer.load(paths.TOKENIZER), Tokenizer.gpt2(paths.RAW_TOKENIZER)
     texts = (tokenizer.decode(row.ids.tolist()) for row in table.read(paths.TOKENS, "validation"))
     return sum(map(len, encoding.encoded(texts, gpt2, encoding.processes(size_bytes))))
+
+
+def _documents(found: Iterable[Document | Refused], leave_out: Callable[[Refused], None]) -> Iterator[Document]:
+    """Yield the documents, leave out the rest."""
+    for each in found:
+        if isinstance(each, Refused):
+            leave_out(each)
+        else:
+            yield each
 
 
 def _kept(

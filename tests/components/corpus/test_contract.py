@@ -35,6 +35,20 @@ def test_a_document_beyond_a_limit_is_a_breach_with_place_and_reason(text, limit
     assert reason.startswith(f"{found.limited} is {found.value:.6g};")
 
 
+def test_a_breach_in_a_part_of_a_text_says_where_the_part_begins():
+    part = Document("a", 1, "no", "train", "a.txt", begin=4000)
+    (found,) = contract.judged([part], settings(size_bytes=Limits(3, None, "quarantine")))
+    assert found.place == "a.txt byte 4000"
+
+
+def test_of_several_breaches_the_first_that_stops_counts():
+    short, badly = Limits(9, None, "quarantine"), Limits(None, 0.5, "stop")
+    assert judged("ab\ufffd", size_bytes=short, replaced_share=badly).limited == "replaced_share"
+    assert judged("ab\ufffd", size_bytes=Limits(9, None, "stop"), replaced_share=badly).limited == "size_bytes"
+    badly = Limits(None, 0.5, "quarantine")
+    assert judged("ab\ufffd", size_bytes=short, replaced_share=badly).limited == "size_bytes"
+
+
 @pytest.mark.parametrize(
     "limits", [{}, {"size_bytes": Limits(4, 4, "stop")}, {"bits_per_byte": Limits(1.0, 1.0, "stop")}]
 )

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,12 @@ def test_single_files_are_read_without_their_folder(corpus: Path) -> None:
     assert list(read([corpus / "1.txt"], SETTINGS)) == [Text("1", "one", f"{corpus}/1.txt")]
 
 
+def test_a_text_as_large_as_may_be_and_lines_larger_together_are_read(corpus: Path) -> None:
+    (corpus / "1.txt").write_bytes(b"x" * 50_000)
+    (corpus / "2.jsonl").write_bytes(LINES * 1000)
+    assert [len(each.text) for each in found(corpus) if isinstance(each, Text)] == [50_000, *[5, 6] * 1000]
+
+
 def test_a_file_in_another_encoding_says_in_which(corpus: Path) -> None:
     (corpus / "1.txt").write_bytes("Far away.\n".encode("utf-16"))
     assert found(corpus) == [Text("1", "Far away.\n", "1.txt", "utf_16")]
@@ -50,14 +57,14 @@ def test_a_file_in_another_encoding_says_in_which(corpus: Path) -> None:
             zipped({"a.txt": b"x" * 30_000, "b.txt": b"x" * 30_000}),
             "60,000 bytes unpacked; most_unpacked_bytes is 50,000",
         ),
+        ("1.txt", b"x" * 50_001, "50,001 bytes of text; most_unpacked_bytes is 50,000"),
+        ("1.MD", b"x" * 50_001, "50,001 bytes of text; most_unpacked_bytes is 50,000"),
         ("1.zip.gz", gzip.compress(zipped({"a.txt": b"a"})), "of no kind that is read; expected .txt"),
         ("1.html", b"<p>text</p>", "of no kind that is read; expected .txt"),
         ("1.tar.gz", b"", "of no kind that is read; expected .txt"),
     ],
 )
-def test_a_file_of_no_kind_and_a_broken_archive_are_refused(
-    corpus: Path, name: str, content: bytes, reason: str
-) -> None:
+def test_a_file_of_no_kind_too_large_or_broken_is_refused(corpus: Path, name: str, content: bytes, reason: str) -> None:
     (corpus / name).write_bytes(content)
     place, why = refusal(corpus)
     assert (place, reason in why) == (name, True), why
@@ -146,7 +153,7 @@ def test_the_bytes_read_of_each_kind_of_file_are_told_and_add_up(tmp_path: Path)
     (tmp_path / "c.jsonl.gz").write_bytes(gzip.compress(LINES))
     (tmp_path / "d.jsonl.zst").write_bytes(zst(LINES))
     told: list[int] = []
-    list(read(tmp_path, SETTINGS, told.append))
+    list(read(tmp_path, replace(SETTINGS, most_unpacked_bytes=6_000_000), told.append))
     assert sum(told) == size_bytes(tmp_path) == sum(file.stat().st_size for file in tmp_path.iterdir())
     assert len(told) > 4  # not a file at once
 

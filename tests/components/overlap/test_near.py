@@ -67,6 +67,32 @@ def test_the_earliest_of_several_is_named():
     assert found([left, right, changed(text, 72), text], settings)[3] == "0"
 
 
+def test_what_is_no_text_matches_none_and_changes_nothing_for_the_others():
+    one, other = made_up(2)
+    given = [None, (one, "a"), None, (other, "b"), (one, "c"), *[None] * 300, (other, "d"), None]
+    assert list(matches(given, SETTINGS)) == [*[None] * 4, Match("a", 1.0), *[None] * 300, Match("b", 1.0), None]
+
+
+def test_no_more_is_read_ahead_where_nothing_is_a_text():
+    read = []
+    given = ((read.append(n), None if n else ("a b c d e", "0"))[1] for n in range(10_000))
+    assert next(matches(given, SETTINGS)) is None
+    assert len(read) == 128
+
+
+def test_what_came_before_an_error_is_passed_on():
+    (one,) = made_up(1)
+
+    def given():
+        yield from [(one, "a"), None, (one, "b")]
+        raise ValueError("no more")
+
+    left = matches(given(), SETTINGS)
+    assert [next(left) for _ in range(3)] == [None, None, Match("a", 1.0)]
+    with pytest.raises(ValueError, match="no more"):
+        next(left)
+
+
 def test_texts_without_words_and_short_ones():
     assert found(["...", "***", "", "Yes.", "No.", "yes", "To be or not", "to be, or not!"]) == [
         *(None, None, None, None, None),

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -199,10 +201,17 @@ def test_a_document_is_found_by_its_number(tmp_path, small_files):
     table.write(rows, tmp_path, 4096)
     for number in (0, 801, 1499):
         assert fields(table.find(tmp_path, number)) == fields(rows[number])
-    with pytest.raises(ValueError, match=r"no document 1500; expected 0\.\.1499"):
+    with pytest.raises(ValueError, match="no document 1500 among 1500; what was left out keeps its number"):
         table.find(tmp_path, 1500)
-    with pytest.raises(ValueError, match="nowhere: no document 0; expected"):
+    with pytest.raises(ValueError, match="nowhere: no document 0 among 0"):
         table.find(tmp_path / "nowhere", 0)
+
+
+def test_a_number_in_a_gap_is_no_document_and_one_after_it_is(tmp_path):
+    table.write([ROWS[0], ROWS[3]], tmp_path, 256)
+    assert table.find(tmp_path, 3).source == "sys"
+    with pytest.raises(ValueError, match="no document 1 among 2; what was left out keeps its number"):
+        table.find(tmp_path, 1)
 
 
 def test_documents_ids_and_bytes_of_each_split_are_added_up(tmp_path):
@@ -211,6 +220,22 @@ def test_documents_ids_and_bytes_of_each_split_are_added_up(tmp_path):
         "train": {"documents": 3, "count": 5, "size_bytes": 9},
         "validation": {"documents": 1, "count": 2, "size_bytes": 2},
     }
+
+
+def test_the_sizes_of_many_documents_are_added_up_without_holding_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "_ROW_GROUP_IDS", 1000)  # and as many documents, for they are empty
+    nothing = np.array([], dtype=int)
+    rows = (Row(n, "a", "train" if n % 2 else "validation", "a.txt", 0, 1, nothing) for n in range(100_000))
+    table.write(rows, tmp_path, 256)
+    half = {"documents": 50_000, "count": 0, "size_bytes": 50_000}
+    assert table.sizes(tmp_path).to_dict("index") == {"validation": half, "train": half}
+    script = (
+        "import pathlib, sys, pyarrow; from components.tokenizer import table; table.sizes(pathlib.Path(sys.argv[1]));"
+        "print(pyarrow.default_memory_pool().max_memory())"
+    )
+    command, environment = [sys.executable, "-c", script, str(tmp_path)], {"PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 100_000 * 16  # two numbers for each document
 
 
 def test_the_sources_of_a_split_are_told(tmp_path):

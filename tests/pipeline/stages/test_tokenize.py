@@ -9,10 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.corpus import documents
+from components.corpus.documents import Duplicate
+from components.corpus.reading import Text
+from components.overlap.near import NearSettings
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from pipeline import checks, encoding, paths, settings
-from pipeline.stages.tokenize import TokenizeSettings
+from pipeline.stages.tokenize import TokenizeSettings, encode, without_near
 
 ROOT = Path(__file__).parents[3]
 REAL = ROOT.parent / "shared/data"
@@ -123,6 +126,20 @@ def test_near_duplicates_are_left_out_after_exact_ones_counted_and_named(run):
     assert {row.source for row in table.read(paths.TOKENS)} == {"a", "e"}
 
 
+def test_near_duplicates_are_looked_for_a_little_ahead_however_many_refusals_come():
+    read = []
+
+    def found():
+        for n in range(20_000):
+            read.append(n)
+            yield Text("a", f"text {n}", "a.txt") if n < 129 else Duplicate(f"{n}.txt", "the same text as a.txt")
+
+    settings = NearSettings(threshold=0.8, words=5, permutations=128, seed=1)
+    ahead = [len(read) - passed for passed, _ in enumerate(without_near(found(), settings))]
+    assert len(ahead) == 20_000
+    assert max(ahead) == 128
+
+
 BAD = {"repeated": b"a" * 2000, "garbled": ("caf\ufffd " * 50).encode(), "stub": b"So.\n"}
 LIMITS = {
     "size_bytes": {"least": 5, "on_breach": "quarantine"},
@@ -178,6 +195,8 @@ def test_a_document_beyond_a_limit_that_stops_ends_the_build_and_is_named(failur
     assert message.startswith(f"check documents: {said} does not hold; place {place[name]}; ")
     assert message.endswith(f"with tokenize.contract.{name}.on_breach: quarantine it is left out")
     assert not paths.TOKENS.exists()
+    before = sorted(each.split()[0] for each in place.values() if each < place[name])
+    assert pq.read_table(paths.QUARANTINE)["place"].to_pylist() == before
     (kept,) = json.loads(paths.checks("documents").read_text())["expectations"]
     assert kept["holds"] is False
 
@@ -288,20 +307,34 @@ def test_a_run_that_was_killed_goes_on_after_its_last_full_file(run, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "said", "refused"),
     [
-        ({}, "data/raw/corpus: the corpus is empty"),
-        ({"empty": b" \n"}, "data/raw/corpus: nothing can be read; 1 refused, first empty.txt: blank"),
-        ({"latin": "caf\xe9 and more".encode("latin-1")}, "first latin.txt: not UTF-8 (byte 0xe9 at offset 3)"),
-        ({"one": b"One document alone.\n"}, "leave validation empty; set by: position"),
+        ({}, "data/raw/corpus: the corpus is empty", []),
+        ({"empty": b" \n"}, "data/raw/corpus: nothing can be read; 1 refused, first empty.txt: blank", ["empty.txt"]),
+        (
+            {"latin": "caf\xe9 and more".encode("latin-1")},
+            "first latin.txt: not UTF-8 (byte 0xe9 at offset 3)",
+            ["latin.txt"],
+        ),
+        ({"empty": b"", "one": b"One document alone.\n"}, "leave validation empty; set by: position", ["empty.txt"]),
     ],
     ids=["none", "blank", "not UTF-8", "one document"],
 )
-def test_a_corpus_that_cannot_be_used_is_one_line(failure, files, said):
+@pytest.mark.parametrize("near", [None, {"threshold": 0.8, "words": 5, "permutations": 128, "seed": 1}])
+def test_a_corpus_that_cannot_be_used_is_one_line_and_lists_what_was_refused(failure, files, said, refused, near):
     corpus(**files)
-    assert said in failure("tokenize", {"split": {"seed": 0, "validation_share": 0.01}})
+    assert said in failure("tokenize", {"split": {"seed": 0, "validation_share": 0.01}, "near": near})
     assert not paths.TOKENS.exists()
-    assert not paths.QUARANTINE.exists()
+    assert pq.read_table(paths.QUARANTINE)["place"].to_pylist() == refused
+
+
+def test_what_was_refused_before_the_table_could_not_be_made_is_listed(project):
+    corpus(empty=b"", one=b"One document alone.\n")
+    values = settings.read(ROOT / paths.PARAMS)["tokenize"]
+    values["split"] |= {"seed": 0, "validation_share": 0.01}
+    with pytest.raises(ValueError, match="leave validation empty"):
+        encode.fn(settings.parse("tokenize", values, TokenizeSettings))
+    assert pq.read_table(paths.QUARANTINE)["place"].to_pylist() == ["empty.txt"]
 
 
 def test_a_broken_table_stops_the_build_and_names_the_row(run, monkeypatch):
