@@ -31,6 +31,7 @@ def mirrored(source: Source, mirror: str | None) -> Iterator[Place]:
     wanted = [Place(path, source.member) for path in paths]
     wanted.append(Place(quote(source.file), None))
     wanted += [Place(PurePosixPath(path).name, source.member, is_guess=True) for path in paths]
+    wanted.append(Place(quote(PurePosixPath(source.file).name), None, is_guess=True))
     if source.member is not None:
         wanted.append(Place(quote(PurePosixPath(source.member).name), None, is_guess=True))
     folder = None if is_http(mirror) else Path(mirror)

@@ -20,6 +20,7 @@ def test_a_server_is_asked_for_the_addresss_path_then_for_the_file_then_for_bare
         Place("http://mirror/base/228/sms+spam.zip", "messages.txt"),
         Place("http://mirror/base/spam/messages", None),
         Place("http://mirror/base/sms+spam.zip", "messages.txt"),
+        Place("http://mirror/base/messages", None),
         Place("http://mirror/base/messages.txt", None),
     ]
 
@@ -28,6 +29,12 @@ def test_a_folder_is_asked_for_what_it_has(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep/messages.txt").touch()
     assert list(mirrored(SMS, str(tmp_path))) == [Place(str(tmp_path / "deep/messages.txt"), None)]
+
+
+def test_a_folder_may_have_the_file_by_the_sources_own_name_at_any_depth(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/messages").touch()
+    assert list(mirrored(SMS, str(tmp_path))) == [Place(str(tmp_path / "deep/messages"), None)]
 
 
 def test_the_path_is_asked_for_before_the_name_which_is_a_guess(tmp_path: Path) -> None:
