@@ -32,9 +32,10 @@ class Nearest:
     def keep(self, signatures: Signatures, places: Sequence[str]) -> None:
         """Compare with texts that stand at these places; of two as near the first is kept."""
         texts, placed = _placed(signatures)
-        is_known = np.isin(placed, self._values)
-        columns = np.searchsorted(self._values, placed[is_known])
-        theirs = _ones(texts[is_known], columns, (len(signatures), len(self._values)))
+        columns = np.searchsorted(self._values, placed)  # not np.isin, whose hash table these numbers make slow
+        is_known = columns < len(self._values)
+        is_known[is_known] = self._values[columns[is_known]] == placed[is_known]
+        theirs = _ones(texts[is_known], columns[is_known], (len(signatures), len(self._values)))
         same = (self._ones @ theirs.T).tocsr()
         for text in np.flatnonzero(np.diff(same.indptr)).tolist():
             row = slice(same.indptr[text], same.indptr[text + 1])
