@@ -1,9 +1,10 @@
 """Put the whole build on one page that needs no network, and its headline numbers into one MLflow run."""
 
 from components.page.page import render
-from pipeline import findings, paths, sections, settings, tracking
+from pipeline import findings, paths, settings, tracking
 from pipeline.findings import Findings, Resampling
 from pipeline.orchestration import io, stage
+from pipeline.sections import page
 
 RUN = "build"
 
@@ -27,7 +28,7 @@ def gather(how: Resampling) -> Findings:
 def write(found: Findings) -> None:
     """Write the page: the same build gives the same bytes."""
     paths.REPORT.parent.mkdir(parents=True, exist_ok=True)
-    render(sections.facts(found), paths.REPORT)
+    render(page.facts(found), paths.REPORT)
     tracking.keep(paths.REPORT)
 
 
@@ -35,7 +36,7 @@ def write(found: Findings) -> None:
 def write_timings() -> None:
     """Write how long each stage took, on a page of its own, for it differs from run to run."""
     paths.TIMINGS_PAGE.parent.mkdir(parents=True, exist_ok=True)
-    render(sections.timings(), paths.TIMINGS_PAGE)
+    render(page.timings(), paths.TIMINGS_PAGE)
 
 
 @io

@@ -2,8 +2,8 @@
 
 from components.page.facts import Block, Column, Section, Table, Text, Value
 from pipeline import findings, paths
-from pipeline.comparing import estimate, percent, readable, scale, spoken
 from pipeline.findings import Findings
+from pipeline.sections.wording import estimate, percent, readable, scale, spoken
 
 KINDS = {"exact": "exact", "near": "near", "13_gram": "13-gram"}
 

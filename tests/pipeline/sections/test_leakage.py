@@ -6,8 +6,9 @@ import pytest
 
 from components.page.facts import Estimate, Table, Text
 from components.page.page import html
-from pipeline import findings, leakage, sections
+from pipeline import findings
 from pipeline.findings import Resampling
+from pipeline.sections import leakage, page
 
 HOW = Resampling(resamples=4000, confidence=0.95, seed=1)
 
@@ -65,4 +66,4 @@ def test_a_build_judged_by_a_model_that_could_not_be_read_on_some_answers_has_th
     table = leakage.section(found).blocks[-1]
     assert table.rows[0][:2] == ("tuned", 2)
     assert table.rows[2] == ("untuned (shown examples)", 0, None, 0, None)
-    assert "Held out and trained on" in html(sections.facts(found))
+    assert "Held out and trained on" in html(page.facts(found))

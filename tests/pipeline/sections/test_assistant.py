@@ -5,15 +5,16 @@ import json
 import pytest
 
 from components.page.facts import Dot, Estimate, Intervals, Table, Text
-from pipeline import comparing, findings
+from pipeline import findings
 from pipeline.findings import Resampling
+from pipeline.sections import assistant
 
 HOW = Resampling(resamples=4000, confidence=0.95, seed=1)
 
 
 @pytest.fixture
 def blocks(build):
-    return comparing.scores(findings.gather(HOW))
+    return assistant.scores(findings.gather(HOW))
 
 
 def test_every_models_score_is_a_percentage_with_its_interval(blocks):
@@ -55,8 +56,8 @@ def test_a_model_that_is_worse_is_said_to_be_worse(build):
         path.read_text().replace('"tuned"', '"x"').replace('"untuned"', '"tuned"').replace('"x"', '"other"')
     )
     found = findings.gather(HOW)
-    assert comparing.scores(found)[1].rows[0][-1] == "excludes zero, worse"
-    assert comparing.conclusion(found, "exact_match") == (
+    assert assistant.scores(found)[1].rows[0][-1] == "excludes zero, worse"
+    assert assistant.conclusion(found, "exact_match") == (
         "By exact match, on 4 held-out questions, the tuned model is worse than other (the interval of the difference "
         "excludes zero). It is not told apart from untuned (shown examples), best constant and copied input "
         "(the interval of the difference does not exclude zero)."
@@ -64,7 +65,7 @@ def test_a_model_that_is_worse_is_said_to_be_worse(build):
 
 
 def test_a_judging_model_shows_how_many_verdicts_could_be_read(judged):
-    drawn, differences = comparing.scores(findings.gather(HOW))  # one kind of question: no figure by kind
+    drawn, differences = assistant.scores(findings.gather(HOW))  # one kind of question: no figure by kind
     assert drawn.unit == "points"
     assert [row.label for row in drawn.rows] == ["tuned", "untuned"]
     assert drawn.note == (
@@ -79,13 +80,13 @@ def test_a_judge_that_was_never_readable_is_told_in_a_sentence(judged):
     path = judged / "data/scores/scores.jsonl"
     path.write_text('{"model": "tuned", "id": "c1", "judge": "j", "value": null, "unit": "points", "reason": "?"}\n')
     found = findings.gather(HOW)
-    assert comparing.scores(found) == [Text("No verdict of j could be read: tuned 0 of 1.")]
-    assert comparing.conclusion(found, "j") == "By j the tuned model could not be compared."
-    assert comparing.answers("j") == []
+    assert assistant.scores(found) == [Text("No verdict of j could be read: tuned 0 of 1.")]
+    assert assistant.conclusion(found, "j") == "By j the tuned model could not be compared."
+    assert assistant.answers("j") == []
 
 
 def test_right_and_wrong_answers_stand_beside_the_untuned_models(build):
-    right, wrong = comparing.answers("exact_match")
+    right, wrong = assistant.answers("exact_match")
     assert right.title == "Right answers"
     assert right.rows == (
         ("How many parameters?\ndef f(a)", "1", "1", "no c1"),
@@ -96,7 +97,7 @@ def test_right_and_wrong_answers_stand_beside_the_untuned_models(build):
 
 
 def test_a_judging_models_best_and_worst_come_first(judged):
-    best, worst = comparing.answers("llama3:8b")
+    best, worst = assistant.answers("llama3:8b")
     assert (best.title, worst.title) == ("Best answers", "Worst answers")
     assert [row[1] for row in best.rows] == ["1", "2"]  # 80 and 60 points; the unread one is nowhere
     assert [row[1] for row in worst.rows] == ["k"]  # 40 points
@@ -107,15 +108,5 @@ def test_long_answers_are_cut_and_empty_ones_named(build):
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     rows[3]["answer"], rows[7]["answer"] = "x  y\n" + "x" * 98, " "
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    _, wrong = comparing.answers("exact_match")
+    _, wrong = assistant.answers("exact_match")
     assert wrong.rows[0][2:] == ("x y " + "x" * 96 + " ...", "(nothing)")
-
-
-@pytest.mark.parametrize(("share", "words"), [(0.95, "95 %"), (0.999, "99.9 %"), (0.29, "29 %")])
-def test_a_share_is_written_as_a_percentage(share, words):
-    assert comparing.percent(share) == words
-
-
-@pytest.mark.parametrize(("gap", "words"), [(0.5, "0.5 points above"), (-1.3, "1.3 points below")])
-def test_a_gap_between_percentages_is_written_in_points(gap, words):
-    assert comparing.points(gap) == words

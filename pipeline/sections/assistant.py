@@ -1,15 +1,23 @@
-"""The assistant beside every other model: scores, differences and answers, laid out with what they come to in words."""
+"""The assistant beside every other model: scores, differences and answers, with what they come to in words."""
 
 from collections.abc import Iterable, Sequence
 
-from components.page.facts import Block, Column, Dot, Estimate, Intervals, Table, Text, Value
+from components.page.facts import Block, Column, Dot, Intervals, Section, Table, Text, Value
 from components.scoring.response import Response
 from components.scoring.statistics import Interval
 from pipeline import findings
 from pipeline.findings import TUNED, UNTUNED, VERDICTS, Comparison, Findings, Standing
+from pipeline.sections import training
+from pipeline.sections.wording import estimate, listed, percent, readable, scale, spoken
 
 SHOWN_ANSWERS = 4  # of the good ones, and as many of the bad
 LONGEST_ANSWER = 100  # characters shown: an untuned model runs on
+
+
+def section(found: Findings) -> Section:
+    """Return the curve, every model's scores, the differences to the tuned one, and answers."""
+    curve = training.curves("finetune_instructions", "Training of the assistant")
+    return Section("The assistant", (curve, *scores(found), *answers(found.judges[0])))
 
 
 def scores(found: Findings) -> list[Block]:
@@ -38,7 +46,7 @@ def conclusion(found: Findings, judge: str) -> str:
         (_is_open, "not told apart from", "the interval of the difference does not exclude zero"),
     ):
         if others := [readable(each.other) for each in pairs if is_so(each.difference)]:
-            clauses.append(f"{words} {_listed(others)} ({why})")
+            clauses.append(f"{words} {listed(others)} ({why})")
     return f"By {spoken(judge)}, on {count:,} held-out questions, the tuned model is {'. It is '.join(clauses)}."
 
 
@@ -58,49 +66,6 @@ def answers(judge: str) -> list[Block]:
         for title, ids in zip(titles, (good, bad), strict=True)
         if ids
     ]
-
-
-def estimate(interval: Interval, factor: float) -> Estimate:
-    """Return an interval as the page shows it, in another unit."""
-    return Estimate(factor * interval.mean, factor * interval.low, factor * interval.high)
-
-
-def scale(unit: str) -> tuple[float, str, float]:
-    """Return by what a score is multiplied to be shown, the unit it then has, and the most that it was before."""
-    return (100.0, "%", 1.0) if unit == "share" else (1.0, unit, 100.0)
-
-
-def spoken(judge: str) -> str:
-    """Return a judge's name as one reads it; a model's stays as it is."""
-    return {"exact_match": "exact match", "chrf": "chrF"}.get(judge, judge)
-
-
-def readable(model: str) -> str:
-    """Return a model's name fit for a list.
-
-    >>> readable("untuned, shown examples")
-    'untuned (shown examples)'
-    """
-    name, comma, rest = model.partition(", ")
-    return f"{name} ({rest})" if comma else name
-
-
-def percent(share: float) -> str:
-    """Return a share as a percentage.
-
-    >>> percent(0.95)
-    '95 %'
-    """
-    return f"{100 * share:.10g} %"
-
-
-def points(difference: float) -> str:
-    """Return how far a percentage is above or below another.
-
-    >>> points(0.5), points(-1.25)
-    ('0.5 points above', '1.2 points below')
-    """
-    return f"{abs(difference):.1f} points {'above' if difference >= 0 else 'below'}"
 
 
 def _standings(standings: Sequence[Standing], confidence: float) -> Block:
@@ -155,7 +120,7 @@ def _exceptions(pairs: Sequence[Comparison]) -> str:
     said = []
     for is_so, words in ((_is_open, "These do not exclude zero"), (_is_worse, "These lie below zero")):
         if names := [f"{each.kind} against {readable(each.other)}" for each in pairs if is_so(each.difference)]:
-            said.append(f"{words}: {_listed(names)}.")
+            said.append(f"{words}: {listed(names)}.")
     others = "The others" if said else "All"
     return " ".join([*said, f"{others} exclude zero and lie above it."])
 
@@ -207,7 +172,3 @@ def _cut(answer: str) -> str:
     """Return an answer on one line, cut where it is long."""
     line = " ".join(answer.split()) or "(nothing)"
     return line if len(line) <= LONGEST_ANSWER else f"{line[:LONGEST_ANSWER]} ..."
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -1,0 +1,45 @@
+"""The base model."""
+
+import json
+import re
+
+from components.page.facts import KeyValues, Sample, Section, Text
+from pipeline import paths
+from pipeline.findings import numbers
+from pipeline.sections import training
+
+
+def section() -> Section:
+    """Return the base model's curve, its losses beside the compressor, and samples."""
+    found = numbers("evaluate")
+    ours, theirs = found["bits_per_byte"], found["xz_bits_per_byte"]
+    said = (
+        f"On {found['bytes']:,} bytes of held-out text the base model needs {ours:.2f} bits per byte, and "
+        f"xz -9e on the same text {theirs:.2f}: the model needs {100 * abs(1 - ours / theirs):.0f} % "
+        f"{'less' if ours < theirs else 'more'}."
+    )
+    scored = KeyValues(
+        "The base model on all validation windows",
+        (
+            ("loss, nats per token", found["validation_loss"]),
+            ("perplexity", found["perplexity"]),
+            ("bits per byte", ours),
+            ("bits per byte, xz -9e", theirs),
+            (
+                f"bits per byte, xz -9e after {found['xz_training_bytes']:,} bytes of training text",
+                found["xz_after_training_text_bits_per_byte"],
+            ),
+            ("windows", found["windows"]),
+            ("tokens", found["tokens"]),
+        ),
+    )
+    samples = json.loads(paths.SAMPLES.read_text(encoding="utf-8"))
+    shown = [Sample(f"Sample, {each['kind']}", _shortened(each["text"]), each["prompt"]) for each in samples]
+    return Section(
+        "The base model", (Text(said), training.curves("pretrain", "Training of the base model"), scored, *shown)
+    )
+
+
+def _shortened(text: str) -> str:
+    """Return a sample with long runs of line ends counted instead of shown: a model of few steps writes little else."""
+    return re.sub(r"\n{4,}", lambda run: f"\n[{len(run[0])} line ends]\n", text)

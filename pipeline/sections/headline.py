@@ -1,0 +1,41 @@
+"""The headline figures."""
+
+from components.page.facts import Figure, Headline, Section, Text
+from pipeline.findings import TUNED, Findings, numbers
+from pipeline.sections.assistant import conclusion
+from pipeline.sections.wording import estimate, percent, readable, scale, spoken
+
+HEADLINE_JUDGES = 3  # with loss and accuracy five figures, as many as read well
+
+
+def section(found: Findings) -> Section:
+    """Return the headline figures, and in words what they come to."""
+    base, classifier = numbers("evaluate"), numbers("finetune_classifier")
+    figures = [
+        Figure(
+            "Base model",
+            base["bits_per_byte"],
+            "bits per byte",
+            2,
+            f"xz on the same held-out text {base['xz_bits_per_byte']:.2f}",
+        ),
+        Figure(
+            "Classifier, test accuracy",
+            estimate(found.accuracy, 100),
+            "%",
+            1,
+            f"bag of words {100 * classifier['bag_of_words_accuracy']:.1f}, "
+            f"majority {100 * classifier['majority_accuracy']:.1f}",
+        ),
+    ]
+    for judge in found.judges[:HEADLINE_JUDGES]:
+        tuned = found.standing(judge, TUNED)
+        factor, unit, _ = scale(tuned.unit)
+        others = [each for each in found.standings if each.judge == judge and each.model != TUNED and each.mean]
+        note = ", ".join(f"{readable(each.model)} {factor * each.mean.mean:.1f}" for each in others if each.mean)
+        value = estimate(tuned.mean, factor) if tuned.mean else None
+        figures.append(Figure(f"Assistant, {spoken(judge)}", value, unit, 1, note))
+    said = [conclusion(found, judge) for judge in found.judges]
+    interval = f"Brackets hold {percent(found.confidence)} bootstrap intervals; "
+    interval += "questions of one group (a module) are drawn together."
+    return Section("Headline figures", (Headline(tuple(figures)), Text("\n\n".join([*said, interval]))))

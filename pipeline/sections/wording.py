@@ -1,0 +1,58 @@
+"""Numbers and names as the page's sections write them."""
+
+from collections.abc import Sequence
+
+from components.page.facts import Estimate
+from components.scoring.statistics import Interval
+
+
+def estimate(interval: Interval, factor: float) -> Estimate:
+    """Return an interval as the page shows it, in another unit."""
+    return Estimate(factor * interval.mean, factor * interval.low, factor * interval.high)
+
+
+def scale(unit: str) -> tuple[float, str, float]:
+    """Return by what a score is multiplied to be shown, the unit it then has, and the most that it was before."""
+    return (100.0, "%", 1.0) if unit == "share" else (1.0, unit, 100.0)
+
+
+def spoken(judge: str) -> str:
+    """Return a judge's name as one reads it; a model's stays as it is."""
+    return {"exact_match": "exact match", "chrf": "chrF"}.get(judge, judge)
+
+
+def readable(model: str) -> str:
+    """Return a model's name fit for a list.
+
+    >>> readable("untuned, shown examples")
+    'untuned (shown examples)'
+    """
+    name, comma, rest = model.partition(", ")
+    return f"{name} ({rest})" if comma else name
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage.
+
+    >>> percent(0.95)
+    '95 %'
+    """
+    return f"{100 * share:.10g} %"
+
+
+def points(difference: float) -> str:
+    """Return how far a percentage is above or below another.
+
+    >>> points(0.5), points(-1.25)
+    ('0.5 points above', '1.2 points below')
+    """
+    return f"{abs(difference):.1f} points {'above' if difference >= 0 else 'below'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as one enumerates them.
+
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

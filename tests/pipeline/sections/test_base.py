@@ -1,0 +1,28 @@
+import json
+
+from components.page.facts import Curves, Sample, Text
+from pipeline.sections import base
+
+
+def test_the_base_model_stands_beside_xz(build):
+    made = base.section()
+    text, curves, scored, sample = made.blocks
+    assert text == Text(
+        "On 200 bytes of held-out text the base model needs 1.50 bits per byte, and xz -9e on the same text 2.00: "
+        "the model needs 25 % less."
+    )
+    assert isinstance(curves, Curves)
+    assert ("loss, nats per token", 2.25) in scored.items
+    assert ("bits per byte, xz -9e after 1,200 bytes of training text", 1.75) in scored.items
+    assert sample == Sample("Sample, greedy", " upon a time", "Once")
+
+
+def test_long_runs_of_line_ends_in_a_sample_are_counted_not_shown(build):
+    (build / "data/samples.json").write_text('[{"prompt": "p", "kind": "greedy", "text": "a\\n\\n\\nb\\n\\n\\n\\n"}]')
+    assert base.section().blocks[-1].text == "a\n\n\nb\n[4 line ends]\n"
+
+
+def test_a_base_model_that_needs_more_than_xz_is_said_to(build):
+    path = build / "data/metrics/evaluate.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"bits_per_byte": 3.0}))
+    assert base.section().blocks[0].text.endswith("the model needs 50 % more.")

@@ -1,0 +1,35 @@
+import pytest
+
+from components.page.facts import Headline, Text
+from pipeline import findings
+from pipeline.findings import Resampling
+from pipeline.sections import headline
+
+HOW = Resampling(resamples=4000, confidence=0.95, seed=1)
+
+
+@pytest.fixture
+def found(build):
+    return findings.gather(HOW)
+
+
+def blocks(section, kind):
+    return [block for block in section.blocks if isinstance(block, kind)]
+
+
+def test_the_headline_holds_each_number_beside_what_it_must_beat(found):
+    made = headline.section(found)
+    (figures,) = blocks(made, Headline)
+    base, classifier, assistant = figures.figures
+    assert (base.value, base.unit, base.note) == (1.5, "bits per byte", "xz on the same held-out text 2.00")
+    assert (classifier.value.value, classifier.unit) == (75.0, "%")
+    assert classifier.note == "bag of words 50.0, majority 25.0"
+    assert (assistant.label, assistant.value.value, assistant.value.low) == ("Assistant, exact match", 75.0, 25.0)
+    assert assistant.note == "untuned 0.0, untuned (shown examples) 50.0, best constant 25.0, copied input 25.0"
+    (text,) = blocks(made, Text)
+    assert text.text == (
+        "By exact match, on 4 held-out questions, the tuned model is better than untuned (the interval of the "
+        "difference excludes zero). It is not told apart from untuned (shown examples), best constant and copied input "
+        "(the interval of the difference does not exclude zero).\n\n"
+        "Brackets hold 95 % bootstrap intervals; questions of one group (a module) are drawn together."
+    )

@@ -1,0 +1,18 @@
+import pytest
+
+from pipeline.sections import wording
+
+
+@pytest.mark.parametrize(("share", "words"), [(0.95, "95 %"), (0.999, "99.9 %"), (0.29, "29 %")])
+def test_a_share_is_written_as_a_percentage(share, words):
+    assert wording.percent(share) == words
+
+
+@pytest.mark.parametrize(("gap", "words"), [(0.5, "0.5 points above"), (-1.3, "1.3 points below")])
+def test_a_gap_between_percentages_is_written_in_points(gap, words):
+    assert wording.points(gap) == words
+
+
+@pytest.mark.parametrize(("names", "words"), [(["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")])
+def test_names_are_enumerated_with_one_and(names, words):
+    assert wording.listed(names) == words
