@@ -24,8 +24,9 @@ data/interpreter.txt: .venv/installed FORCE
 repro: setup
 	$(BIN)/python -m pipeline repro
 
+# Three processes on two cores: a third of their time they wait for servers and files.
 test: setup
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 # Tokens, shards and trainings on Ray clusters of the tests, in an environment of their own with the extra (240 MB).
 test-ray: .venv-ray/installed
