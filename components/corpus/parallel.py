@@ -1,13 +1,12 @@
 """Many files fetched at a time; the first that fails ends the others in order."""
 
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from components.corpus.fetch import Fetched, fetch
 from components.corpus.source import Source
-from components.corpus.streaming import network
+from components.corpus.streaming import Stop, network
 
 
 def fetch_all(
@@ -26,7 +25,7 @@ def fetch_all(
 
     Raises the FetchError of the first that fails, once the others have stopped.
     """
-    stop = threading.Event()
+    stop = Stop()
     with network(stop=stop) as ours, ThreadPoolExecutor(threads) as pool:
         asked = [
             pool.submit(

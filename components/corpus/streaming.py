@@ -2,14 +2,15 @@
 
 import re
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import tenacity
@@ -46,6 +47,26 @@ class StoppedError(Exception):
     """Given up because it was told to stop; what has come is kept."""
 
 
+class Stop(threading.Event):
+    """Once it is set, whatever is under way ends with StoppedError: waits are cut short, connections are shut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sockets: list[socket.socket] = []
+
+    def heed(self, event: str, info: dict[str, Any]) -> None:
+        """Remember each connection that is opened: httpx's request extension `trace`."""
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._sockets.append(info["return_value"].get_extra_info("socket"))
+
+    def set(self) -> None:
+        """Stop. A thread that waits for a silent server would else do so until its time-out."""
+        super().set()
+        for each in self._sockets:
+            with suppress(OSError):  # closed by now
+                each.shutdown(socket.SHUT_RDWR)
+
+
 @dataclass(frozen=True)
 class Streamed:
     """How a file came."""
@@ -67,8 +88,8 @@ class Network:
     """Longest silence in seconds, not the longest download."""
     wait: wait_base
     """How long between tries; longer where the server asks for it, up to five minutes."""
-    stop: threading.Event
-    """Once it is set, whatever is under way ends with StoppedError."""
+    stop: Stop
+    """Ends it."""
 
     def download(self, address: str, part: Path, progress: Progress | None = None) -> Streamed:
         """Bring what an http address holds into the file `part`, and return how it came.
@@ -123,7 +144,7 @@ def network(
     attempts: int = 5,
     timeout_s: float = 30.0,
     wait: wait_base = BACKOFF,
-    stop: threading.Event | None = None,
+    stop: Stop | None = None,
 ) -> Iterator[Network]:
     """Yield the network as the environment's HTTP_PROXY, HTTPS_PROXY and NO_PROXY say, for the time of the block.
 
@@ -139,7 +160,7 @@ def network(
                     opened.append(closing.enter_context(_client()))
                 return opened[0]
 
-        yield Network(client, attempts, timeout_s, wait, stop or threading.Event())
+        yield Network(client, attempts, timeout_s, wait, stop or Stop())
 
 
 def _client() -> httpx.Client:
@@ -171,7 +192,11 @@ def _attempt(network: Network, address: str, part: Path, progress: Progress | No
     with (
         failures_told(part, network.timeout_s),
         network.client().stream(
-            "GET", address, headers=request_headers(part, have), timeout=network.timeout_s
+            "GET",
+            address,
+            headers=request_headers(part, have),
+            timeout=network.timeout_s,
+            extensions={"trace": network.stop.heed},
         ) as response,
     ):
         if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:

@@ -68,7 +68,7 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
             server.asked.append(" ".join(each for each in (self.path, wanted, condition) if each))
             how = server.refusing.get(self.path) or (server.answers.pop(0) if server.answers else "well")
             if how == "silent":
-                server.closing.wait(10)
+                server.closing.wait(60)
                 self.close_connection = True
             elif how.isdigit():
                 self.send_response_only(int(how))
@@ -134,7 +134,7 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(content[: (len(content) + 1) // 2 if is_half else sent.get(how, len(content))])
             self.close_connection = is_half or how in claims or how in sent
             if how == "stall":
-                server.closing.wait(10)
+                server.closing.wait(60)
             elif how == "drip":
                 self.drip(content)
             elif how == "half, then another":

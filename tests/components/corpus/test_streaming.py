@@ -10,6 +10,7 @@ from tenacity import wait_none
 from components.corpus.answers import MissingError, StreamError
 from components.corpus.streaming import (
     DiskFullError,
+    Stop,
     StoppedError,
     Streamed,
     network,
@@ -24,7 +25,7 @@ def part(tmp_path: Path) -> Path:
     return tmp_path / "file.part"
 
 
-class Noted(threading.Event):
+class Noted(Stop):
     """Waits for nothing, and notes how long it should have."""
 
     def __init__(self) -> None:
@@ -309,13 +310,32 @@ def test_more_announced_than_sent_is_asked_for_again(server: Any, part: Path) ->
 
 def test_it_stops_when_told_and_keeps_what_has_come(server: Any, part: Path) -> None:
     server.files["/file"] = CONTENT * 10
-    stop = threading.Event()
+    stop = Stop()
     with pytest.raises(StoppedError):
         fetched(f"{server.address}/file", part, progress=lambda *_: stop.set(), stop=stop)
     assert 0 < part.stat().st_size < 1_024_000
     server.answers += ["503"]
     with pytest.raises(StoppedError):
         fetched(f"{server.address}/file", part, stop=stop)
+
+
+@pytest.mark.parametrize("how", ["silent", "stall"])  # before the answer, and within it
+def test_it_stops_at_once_while_a_server_says_nothing(server: Any, part: Path, how: str) -> None:
+    server.files["/file"] = CONTENT
+    server.answers += [how]
+    stop, ended = Stop(), threading.Event()
+
+    def fetch() -> None:
+        with pytest.raises(StoppedError):
+            fetched(f"{server.address}/file", part, attempts=5, timeout_s=3600, stop=stop)
+        ended.set()
+
+    threading.Thread(target=fetch, daemon=True).start()
+    while not server.asked:
+        stop.wait(0.01)
+    stop.set()
+    assert ended.wait(30)
+    assert server.at_once == 1  # it still waits
 
 
 @pytest.fixture
