@@ -26,7 +26,7 @@ repro: setup
 
 # Three processes on two cores: a third of their time they wait for servers and files.
 test: setup
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # Tokens, shards and trainings on Ray clusters of the tests, in an environment of their own with the extra (240 MB).
 test-ray: .venv-ray/installed

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from pipeline import dag, paths, settings, stages
 from pipeline.__main__ import main
@@ -55,11 +56,23 @@ def write_params(sections: Changes) -> None:
 
 
 @pytest.fixture(scope="session")
-def built(prefect_server, tmp_path_factory) -> Iterator[Path]:
-    """A folder in which every stage but the report has run, as a flow inside its own MLflow run."""
+def built(prefect_server, tmp_path_factory, worker_id) -> Path:
+    """A folder in which every stage but the report has run: made by one of the test processes, copied by the others."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own if worker_id == "master" else own.parent) / "built"
+    with FileLock(f"{folder}.lock"), pytest.MonkeyPatch.context() as patch:
+        done = folder.with_suffix(".done")
+        if not done.exists():
+            build(folder, patch)
+            done.touch()
+    return shutil.copytree(folder, tmp_path_factory.mktemp("built"), symlinks=True, dirs_exist_ok=True)
+
+
+def build(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Run every stage but the report, as a flow inside its own MLflow run."""
     from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
-    folder = tmp_path_factory.mktemp("built")
+    folder.mkdir()
     for name in ("dvc.yaml", "constraints.txt"):
         shutil.copy(ROOT / name, folder)
     for name in ("components", "pipeline"):
@@ -67,16 +80,13 @@ def built(prefect_server, tmp_path_factory) -> Iterator[Path]:
     (folder / "data").mkdir()
     (folder / "data/interpreter.txt").write_text("the one that runs this\n")
     (folder / "data/outside.txt").touch()
-    with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: False}):
-        patch.chdir(folder)
-        write_params(overlaid(settings.read(ROOT / "presets/default.yaml"), TINY))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=DeprecationWarning, module="great_expectations|mlflow")
-            for stage in dag.stages():
-                if stage.name != "report":
-                    stages.run(stage.name)
-        patch.chdir(ROOT)
-        yield folder
+    patch.chdir(folder)
+    write_params(overlaid(settings.read(ROOT / "presets/default.yaml"), TINY))
+    with temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: False}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="great_expectations|mlflow")
+        for stage in dag.stages():
+            if stage.name != "report":
+                stages.run(stage.name)
 
 
 @pytest.fixture
