@@ -31,7 +31,8 @@ from components.training.loop import TrainingSettings, train
 from components.training.losses import next_token
 from components.training.optimizer import make
 from components.windows.batches import Batches, in_order
-from components.windows.shards import ShardSettings, Windows, document, write, write_index
+from components.windows.shards import ShardSettings, document, write, write_index
+from components.windows.windows import Windows
 from pipeline import paths, settings
 from pipeline.commands import use
 from pipeline.stages.pretrain import PretrainSettings

@@ -32,7 +32,8 @@ from components.training.loop import train
 from components.training.losses import next_token
 from components.training.optimizer import make
 from components.windows.batches import Batches
-from components.windows.shards import Documents, ShardSettings, Windows, document, write, write_index
+from components.windows.shards import Documents, ShardSettings, document, write, write_index
+from components.windows.windows import Windows
 from pipeline import paths, settings
 from pipeline.commands import use
 

@@ -22,7 +22,8 @@ import numpy as np
 from benchmarks import reporting
 from components.tokenizer import table
 from components.tokenizer.table import Row
-from components.windows.shards import ShardSettings, Windows
+from components.windows.shards import ShardSettings
+from components.windows.windows import Windows
 from pipeline import paths
 from pipeline.stages import shard
 

@@ -2,4 +2,4 @@
 
 from components.windows.batches import Batches as Batches
 from components.windows.batches import in_order as in_order
-from components.windows.shards import Windows as Windows
+from components.windows.windows import Windows as Windows

@@ -8,7 +8,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from components.windows.permutation import permuted
-from components.windows.shards import Windows
+from components.windows.windows import Windows
 
 Batch = tuple[Int64[Tensor, "batch token"], Int64[Tensor, "batch token"]]
 """Inputs, and the targets: the same ids, one later."""

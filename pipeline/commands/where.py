@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from components.tokenizer import table  # late: the other commands' help need not wait for them
     from components.tokenizer.bpe import Tokenizer
-    from components.windows.shards import Windows
+    from components.windows.windows import Windows
 
     windows = Windows(paths.SHARDS, arguments.split)
     if not 0 <= arguments.window < len(windows):

@@ -14,7 +14,7 @@ from components.tokenizer.bpe import Tokenizer
 from components.training.evaluation import MeanLoss, mean_loss
 from components.training.losses import next_token
 from components.windows.batches import in_order
-from components.windows.shards import Windows
+from components.windows.windows import Windows
 from pipeline import machine, paths, tracking
 from pipeline.orchestration import gpu, io, stage
 

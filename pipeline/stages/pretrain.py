@@ -13,7 +13,7 @@ from components.gpt.model import GPT, GPTConfig
 from components.training.loop import TrainingSettings
 from components.training.losses import next_token
 from components.windows.batches import Batches, in_order
-from components.windows.shards import Windows
+from components.windows.windows import Windows
 from pipeline import fitting, launch, paths, starting, tracking
 from pipeline.orchestration import gpu, io, stage
 from pipeline.work import work

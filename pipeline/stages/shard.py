@@ -13,7 +13,8 @@ import pandas as pd
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from components.windows import shards
-from components.windows.shards import ShardSettings, Windows
+from components.windows.shards import ShardSettings
+from components.windows.windows import Windows
 from pipeline import checks, dag, machine, paths, tracking
 from pipeline.orchestration import io, stage
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from benchmarks.book import book_settings, compare, report
-from components.windows.shards import Windows, document, write, write_index
+from components.windows.shards import document, write, write_index
+from components.windows.windows import Windows
 
 ROOT = Path(__file__).parents[2]
 

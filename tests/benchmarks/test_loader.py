@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import loader
 from benchmarks.loader import TRAINING, Result
-from components.windows.shards import Windows
+from components.windows.windows import Windows
 
 ROOT = Path(__file__).parents[2]
 MET = {

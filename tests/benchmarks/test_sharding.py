@@ -3,7 +3,7 @@ import pytest
 
 from benchmarks import sharding
 from components.tokenizer import table
-from components.windows.shards import Windows
+from components.windows.windows import Windows
 
 
 def test_the_shards_hold_the_tables_ids(tmp_path):

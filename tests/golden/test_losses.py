@@ -25,7 +25,8 @@ from components.training.optimizer import OptimizerSettings, make
 from components.training.schedule import ScheduleSettings
 from components.windows.batches import Batches
 from components.windows.permutation import permuted
-from components.windows.shards import Windows, document, write, write_index
+from components.windows.shards import document, write, write_index
+from components.windows.windows import Windows
 from pipeline.machine import processor
 
 RECORD = Path(__file__).with_name("losses.json")

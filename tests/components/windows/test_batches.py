@@ -6,7 +6,8 @@ import torch
 
 from components.training import losses
 from components.windows.batches import IGNORED, Batches, in_order
-from components.windows.shards import Windows, document, write, write_index
+from components.windows.shards import document, write, write_index
+from components.windows.windows import Windows
 
 
 @pytest.fixture

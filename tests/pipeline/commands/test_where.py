@@ -12,7 +12,7 @@ from components.corpus.reading import ReadingSettings
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from components.windows import shards
-from components.windows.shards import Windows
+from components.windows.windows import Windows
 from pipeline import encoding, paths
 
 READING = ReadingSettings("text", "source", gutenberg=False, most_unpacked_bytes=10**6, most_line_bytes=10**6)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from components.gpt import checkpoint
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
-from components.windows.shards import Windows
+from components.windows.windows import Windows
 from pipeline import paths, settings
 from pipeline.stages import evaluate
 from pipeline.stages.evaluate import EvaluateSettings

@@ -7,7 +7,7 @@ import pytest
 
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
-from components.windows.shards import Windows
+from components.windows.windows import Windows
 from pipeline import checks, paths
 from pipeline.stages import shard
 
