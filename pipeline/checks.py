@@ -161,12 +161,13 @@ def responses(models: Iterable[str], n_records: int) -> list[Expectation]:
 
 
 def scores(judges: Iterable[str], n_scores: int) -> list[Expectation]:
-    """Every score: one per answer and judge, from a known judge, 0 to 100 where it could be read."""
+    """Every score: one per answer and judge, from a known judge, 0 to 100 where it could be read; likelihoods apart."""
     return [
         rows(n_scores, n_scores),
         among("judge", judges),
         together_unique("model", "id", "judge"),
         between("value", 0, 100),
+        between("log_likelihood", None, 0),
     ]
 
 

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.overlap.found import Count
+from components.scoring.agreement import Agreement, agreement
 from components.scoring.response import Response
 from components.scoring.score import Score
 from components.scoring.statistics import Interval, bootstrap, paired_difference
 from components.tasks.files import read_json_lines, read_records
-from pipeline import paths
+from pipeline import calibration, paths
+from pipeline.calibration import Calibrated
 
 TUNED, UNTUNED, CONSTANT = "tuned", "untuned", "best constant"  # as respond and score name them
 TEXTS, QUESTIONS = ("classification test",), ("instructions test", "judge items")  # the sides that are scored
 VERDICTS = "points"  # the unit of a judging model, whose verdicts may be unreadable
+NATS = "nats per token"  # the unit of a likelihood, which no answer of a model enters
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,10 @@ class Resampling:
             a, b, resamples=self.resamples, confidence=self.confidence, seed=self.seed, groups=groups
         )
 
+    def agreement(self, a: Sequence[float], b: Sequence[float], groups: Sequence[str]) -> Agreement:
+        """Return how far two judges' scores of the same answers agree."""
+        return agreement(a, b, resamples=self.resamples, confidence=self.confidence, seed=self.seed, groups=groups)
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -57,7 +64,7 @@ class Standing:
 
     judge: str
     unit: str
-    """"share" 0..1, "chrF" 0..100 or "points" 0..100."""
+    """"share" 0..1, "chrF" 0..100, "points" 0..100 or "nats per token" up to 0."""
     model: str
     mean: Interval | None
     """Over the verdicts that could be read; None where none could."""
@@ -116,6 +123,8 @@ class Findings:
     """By judge, other model and kind; all kinds first, single ones only where there are several."""
     clean: Clean
     """Accuracy and standings once more, without what overlaps."""
+    calibration: tuple[Calibrated, ...]
+    """Each judge beside a rater whose scores are known; empty without any."""
 
     @property
     def judges(self) -> list[str]:
@@ -131,7 +140,7 @@ def gather(how: Resampling) -> Findings:
     """Return all intervals of the build."""
     asked = {each.id: each for each in responses()}
     its = tuple(standings(how, asked)), tuple(comparisons(how, asked))
-    return Findings(how.confidence, accuracy(how), *its, clean(how, asked))
+    return Findings(how.confidence, accuracy(how), *its, clean(how, asked), calibration.calibrate(how.agreement))
 
 
 def numbers(stage: str) -> dict[str, Any]:
@@ -247,7 +256,7 @@ def headlines(found: Findings) -> dict[str, float]:
         name = _name(each.model, each.judge)
         if each.mean:
             given |= _with_ends(name, each.mean) if each.model == TUNED else {name: each.mean.mean}
-        if each.unit == VERDICTS:
+        if each.unit in (VERDICTS, NATS):
             given[f"{name}_coverage"] = each.read / each.answers
     for each in found.clean.standings:
         name = f"{_name(each.model, each.judge)}_clean"
@@ -257,7 +266,7 @@ def headlines(found: Findings) -> dict[str, float]:
         if pair.kind is None or pair.other == CONSTANT:
             words = [TUNED, "minus", pair.other, pair.judge, *([pair.kind] if pair.kind else [])]
             given |= _with_ends(_name(*words), pair.difference)
-    return given
+    return given | {_name(name): value for name, value in calibration.headlines(found.calibration).items()}
 
 
 def _with_ends(name: str, interval: Interval) -> dict[str, float]:

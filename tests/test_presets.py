@@ -193,6 +193,8 @@ def test_the_book_runs_from_the_verdict_sms_and_instructions_to_scores(run):
     assert (trained.labels, trained.reads, trained.body.config.qkv_bias) == (("ham", "spam"), "last_position", True)
     assert json.loads((paths.ASSISTANT / "origin.json").read_text()) == {"start_from": "data/raw/weights/gpt2-355M"}
     assert {each.model for each in findings.responses()} == {"tuned", "untuned"}
+    # The book's repository, ch07/03_model-evaluation/scores/correlation-analysis.ipynb.
+    assert findings.numbers("report")["calibration_Llama_3_8B_pearson"] == pytest.approx(0.80489, abs=5e-6)
     assert paths.REPORT.stat().st_size > 10_000
 
 

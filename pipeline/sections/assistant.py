@@ -6,9 +6,9 @@ from components.page.facts import Block, Column, Dot, Intervals, Section, Table,
 from components.scoring.response import Response
 from components.scoring.statistics import Interval
 from pipeline import findings
-from pipeline.findings import TUNED, UNTUNED, VERDICTS, Comparison, Findings, Standing
+from pipeline.findings import NATS, TUNED, UNTUNED, VERDICTS, Comparison, Findings, Standing
 from pipeline.sections import training
-from pipeline.sections.wording import estimate, listed, percent, readable, scale, spoken
+from pipeline.sections.wording import digits, estimate, listed, percent, readable, scale, spoken
 
 SHOWN_ANSWERS = 4  # of the good ones, and as many of the bad
 LONGEST_ANSWER = 100  # characters shown: an untuned model runs on
@@ -17,7 +17,8 @@ LONGEST_ANSWER = 100  # characters shown: an untuned model runs on
 def section(found: Findings) -> Section:
     """Return the curve, every model's scores, the differences to the tuned one, and answers."""
     curve = training.curves("finetune_instructions", "Training of the assistant")
-    return Section("The assistant", (curve, *scores(found), *answers(found.judges[0])))
+    of_answers = [each.judge for each in found.standings if each.unit != NATS]
+    return Section("The assistant", (curve, *scores(found), *(answers(of_answers[0]) if of_answers else [])))
 
 
 def scores(found: Findings) -> list[Block]:
@@ -79,7 +80,9 @@ def _standings(standings: Sequence[Standing], confidence: float) -> Block:
     note = f"{percent(confidence)} bootstrap intervals over {count:,} questions, those of one group drawn together."
     if unit == VERDICTS:
         note += f" Verdicts that could be read: {coverage}."
-    return Intervals(f"Scores by {spoken(judge)}", shown, dots, 1, note=note)
+    if unit == NATS:
+        note += f" Of the expected answer's tokens; the nearer to 0, the likelier. Scored: {coverage}."
+    return Intervals(f"Scores by {spoken(judge)}", shown, dots, digits(unit), note=note)
 
 
 def _differences(pairs: Sequence[Comparison], confidence: float) -> Table:
@@ -90,9 +93,9 @@ def _differences(pairs: Sequence[Comparison], confidence: float) -> Table:
         rows.append((readable(each.other), *means, estimate(each.difference, factor), _verdict(each.difference)))
     columns = (
         Column("compared with"),
-        Column("tuned", unit, 1),
-        Column("other", unit, 1),
-        Column("difference", _of_differences(unit), 1),
+        Column("tuned", unit, digits(unit)),
+        Column("other", unit, digits(unit)),
+        Column("difference", _of_differences(unit), digits(unit)),
         Column("its interval"),
     )
     count = min(each.difference.count for each in pairs)
@@ -112,7 +115,7 @@ def _differences_by_kind(pairs: Sequence[Comparison], confidence: float) -> Inte
     sizes = ", ".join(f"{kind} {count:,}" for kind, count in counts.items())
     note = f"{percent(confidence)} bootstrap intervals; questions: {sizes}. {_exceptions(pairs)}"
     title = f"The tuned model minus each other by {spoken(pairs[0].judge)}, by kind of question"
-    return Intervals(title, _of_differences(unit), dots, 1, 0.0, note)
+    return Intervals(title, _of_differences(unit), dots, digits(unit), 0.0, note)
 
 
 def _exceptions(pairs: Sequence[Comparison]) -> str:

@@ -1,7 +1,7 @@
 """The headline figures."""
 
 from components.page.facts import Figure, Headline, Section, Text
-from pipeline.findings import TUNED, Findings, numbers
+from pipeline.findings import NATS, TUNED, Findings, numbers
 from pipeline.sections.assistant import conclusion
 from pipeline.sections.wording import estimate, percent, readable, scale, spoken
 
@@ -28,8 +28,9 @@ def section(found: Findings) -> Section:
             f"majority {100 * classifier['majority_accuracy']:.1f}",
         ),
     ]
-    for judge in found.judges[:HEADLINE_JUDGES]:
-        tuned = found.standing(judge, TUNED)
+    of_answers = [each for each in found.standings if each.model == TUNED and each.unit != NATS]
+    for tuned in of_answers[:HEADLINE_JUDGES]:
+        judge = tuned.judge
         factor, unit, _ = scale(tuned.unit)
         others = [each for each in found.standings if each.judge == judge and each.model != TUNED and each.mean]
         note = ", ".join(f"{readable(each.model)} {factor * each.mean.mean:.1f}" for each in others if each.mean)

@@ -3,7 +3,7 @@
 from components.page.facts import Block, Column, Section, Table, Text, Value
 from pipeline import findings, paths
 from pipeline.findings import Findings
-from pipeline.sections.wording import estimate, percent, readable, scale, spoken
+from pipeline.sections.wording import digits, estimate, percent, readable, scale, spoken
 
 KINDS = {"exact": "exact", "near": "near", "13_gram": "13-gram"}
 
@@ -82,9 +82,9 @@ def _beside(found: Findings, judge: str) -> Table:
     columns = (
         Column("model"),
         Column("clean questions"),
-        Column("score on them", unit, 1),
+        Column("score on them", unit, digits(unit)),
         Column("all questions"),
-        Column("score on all", unit, 1),
+        Column("score on all", unit, digits(unit)),
     )
     note = f"{found.clean.questions:,} questions are touched, by any measure. {percent(found.confidence)} intervals."
     return Table(f"Without the questions that overlap, by {spoken(judge)}", columns, tuple(rows), note)

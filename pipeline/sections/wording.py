@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from components.page.facts import Estimate
 from components.scoring.statistics import Interval
+from pipeline.findings import NATS
 
 
 def estimate(interval: Interval, factor: float) -> Estimate:
@@ -16,9 +17,20 @@ def scale(unit: str) -> tuple[float, str, float]:
     return (100.0, "%", 1.0) if unit == "share" else (1.0, unit, 100.0)
 
 
+def digits(unit: str) -> int:
+    """Return the decimals with which a score, or the difference of two, is shown."""
+    return 2 if unit == NATS else 1
+
+
 def spoken(judge: str) -> str:
     """Return a judge's name as one reads it; a model's stays as it is."""
-    return {"exact_match": "exact match", "chrf": "chrF"}.get(judge, judge)
+    names = {
+        "exact_match": "exact match",
+        "chrf": "chrF",
+        "rouge_l": "ROUGE-L",
+        "likelihood": "likelihood of the expected answer",
+    }
+    return names.get(judge, judge)
 
 
 def readable(model: str) -> str:

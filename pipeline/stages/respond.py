@@ -11,10 +11,12 @@ import pandas as pd
 
 from components.gpt import checkpoint
 from components.gpt.generate import PastContext, complete
+from components.gpt.likelihood import log_likelihoods
 from components.gpt.model import GPT
 from components.scoring.response import Response
+from components.scoring.score import Score
 from components.tasks.files import read_records, write_records
-from components.tasks.instructions import Instruction, Template, full, prompt
+from components.tasks.instructions import Instruction, Template, completion, full, prompt
 from components.tokenizer.bpe import Tokenizer
 from pipeline import checks, machine, paths, starting, tracking
 from pipeline.orchestration import gpu, io, stage
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 
 TUNED, UNTUNED, SHOWN = "tuned", "untuned", "untuned, shown examples"
 BETWEEN = "\n\n"
+LIKELIHOOD = "likelihood"
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class RespondSettings:
 
 @stage
 def respond(respond: RespondSettings) -> None:
-    """Write `data/responses/responses.jsonl`."""
+    """Write `data/responses`: every model's answers, and how likely each finds the expected ones."""
     numbers = answer(respond)
     check(bool(respond.examples))
     record(numbers)
@@ -87,7 +90,9 @@ def answer(settings: RespondSettings) -> dict[str, int]:
         rounds.append((SHOWN, untuned, prompts))
     # An untuned model does not stop by itself: behind examples its answer ends where theirs do.
     end_of_example = BETWEEN if any("\n" in each.output for each in records) else "\n"
+    expected = [tokenizer.encode(completion(record, task["template"])) for record in records]
     responses: list[Response] = []
+    likelihoods: list[Score] = []
     too_long = 0
     for name, model, prompts in rounds:
         encoded = [tokenizer.encode(text) for text in prompts]
@@ -111,9 +116,37 @@ def answer(settings: RespondSettings) -> dict[str, int]:
             Response(name, each.id, each.kind, each.group, each.instruction, each.input, each.output, text)
             for each, text in zip(records, answers, strict=True)
         ]
+        likelihoods += of_expected(name, model, [each.id for each in records], encoded, expected, settings.batch_size)
     with paths.whole(paths.RESPONSES) as folder:
         write_records(responses, folder / "responses.jsonl")
+        write_records(likelihoods, folder / "likelihoods.jsonl")
     return {"records": len(records), "responses": len(responses), "prompts_cut": too_long}
+
+
+def of_expected(
+    name: str,
+    model: GPT,
+    ids: Sequence[str],
+    prompts: Sequence[Sequence[int]],
+    expected: Sequence[Sequence[int]],
+    batch_size: int,
+) -> list[Score]:
+    """Return how likely a model finds each expected answer after its prompt: nats per token, mean, the end left out.
+
+    Null where the answer alone is longer than the model reads at once.
+    """
+    most = model.config.context_length
+    fitting = [place for place, answer in enumerate(expected) if len(answer) <= most]
+    found = log_likelihoods(
+        model, [prompts[place] for place in fitting], [expected[place] for place in fitting], batch_size
+    )
+    values = dict(zip(fitting, found, strict=True))
+    scores = []
+    for place, (id, answer) in enumerate(zip(ids, expected, strict=True)):
+        value = values[place] / len(answer) if place in values else None
+        reason = "" if value is not None else f"{len(answer)} tokens; the model reads {most} at once"
+        scores.append(Score(name, id, LIKELIHOOD, value, "nats per token", reason))
+    return scores
 
 
 def seed_of(id: str, seed: int) -> int:

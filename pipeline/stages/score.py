@@ -2,7 +2,9 @@
 
 import re
 from collections import defaultdict
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
@@ -10,7 +12,10 @@ import pandas as pd
 
 from components.scoring import metrics
 from components.scoring.baselines import best_constants
-from components.scoring.judge import Judge, JudgeSettings
+from components.scoring.chat import ChatServer, JudgeSettings
+from components.scoring.judge import Judge
+from components.scoring.rated import CalibrationSettings, read_rated
+from components.scoring.replies import Replies
 from components.scoring.response import Response
 from components.scoring.score import Score
 from components.tasks.files import read_json_lines, read_records, write_records
@@ -18,28 +23,37 @@ from pipeline import checks, machine, paths, tracking
 from pipeline.orchestration import io, stage
 
 CONSTANT, COPY = "best constant", "copied input"
-UNITS = {"exact_match": "share", "chrf": "chrF"}
-SCORES = "scores.jsonl"
+UNITS = {"exact_match": "share", "chrf": "chrF", "rouge_l": "share"}  # of the text metrics
+LIKELIHOOD = "likelihood"  # as respond, which has the models, calls it
+RESPONSES, LIKELIHOODS = "responses.jsonl", "likelihoods.jsonl"
+SCORES, RATED, REPLIES = "scores.jsonl", "calibration.jsonl", "replies.jsonl"
 
 
 @dataclass(frozen=True)
 class ScoreSettings:
     """Who judges."""
 
-    metrics: tuple[Literal["exact_match", "chrf"], ...]
-    """Text metrics, which need no server."""
+    metrics: tuple[Literal["exact_match", "chrf", "rouge_l", "likelihood"], ...]
+    """Scores that need no server; likelihood is that of the expected answer under the model, nats per token."""
     judge: JudgeSettings | None
     """A model that judges over HTTP, at `PIPELINE_JUDGE_ADDRESS`; null for none."""
+    calibration: CalibrationSettings | None
+    """Scores that others gave other answers, which every judge's own are compared with; null for none."""
 
     def __post_init__(self) -> None:
         """Refuse a build without any judge."""
         if not self.metrics and self.judge is None:
             raise ValueError("metrics are empty and judge is null; expected at least one of them")
 
+    @property
+    def of_text(self) -> list[str]:
+        """The metrics that compare texts."""
+        return [name for name in self.metrics if name in UNITS]
+
 
 @stage
 def score(score: ScoreSettings) -> None:
-    """Write `data/scores/scores.jsonl`."""
+    """Write `data/scores`, and to `data/judged` what the judging model was asked and replied."""
     judge(score)
     check(score)
     record()
@@ -47,13 +61,24 @@ def score(score: ScoreSettings) -> None:
 
 @io
 def judge(settings: ScoreSettings) -> None:
-    """Score each response by each metric, and by the judging model if there is one."""
-    responses = read_records(paths.RESPONSES / "responses.jsonl", Response)
-    scores = [by_metric(name, each) for each in [*responses, *know_nothing(responses)] for name in settings.metrics]
+    """Score each response by each metric, and by the judging model if there is one; the same for those of others."""
+    responses = read_records(paths.RESPONSES / RESPONSES, Response)
+    calibration = settings.calibration
+    others, given = read_rated(calibration, paths.RAW_TASKS) if calibration else ([], [])
+    replies = Replies(machine.root() / paths.JUDGE_JOURNAL, paths.JUDGED / REPLIES)
+    scores = [by_metric(name, each) for each in [*responses, *know_nothing(responses)] for name in settings.of_text]
+    if LIKELIHOOD in settings.metrics:
+        scores += read_scores(paths.RESPONSES / LIKELIHOODS)
+    rated = [*given, *(by_metric(name, each) for each in others for name in settings.of_text)]
     if settings.judge is not None:
-        scores += by_model(settings.judge, responses)
+        verdicts = by_model(settings.judge, [*responses, *others], replies)
+        scores += verdicts[: len(responses)]
+        rated += verdicts[len(responses) :]
     with paths.whole(paths.SCORES) as folder:
         write_records(scores, folder / SCORES)
+        write_records(rated, folder / RATED)
+    with paths.whole(paths.JUDGED) as folder:
+        replies.write(folder / REPLIES)
 
 
 def know_nothing(responses: list[Response]) -> list[Response]:
@@ -70,37 +95,43 @@ def by_metric(name: str, response: Response) -> Score:
     return Score(response.model, response.id, name, value, UNITS[name], "")
 
 
-def by_model(settings: JudgeSettings, responses: list[Response]) -> list[Score]:
-    """Return the judging model's verdict on each response.
+def by_model(settings: JudgeSettings, responses: list[Response], replies: Replies) -> list[Score]:
+    """Return the judging model's verdict on each response; its server is asked for what is not among the replies.
 
-    Raises ValueError where no address is given, JudgeError where the server fails.
+    Raises ValueError where no address is given and something is to be asked, JudgeError where the server fails.
     """
     address, key = machine.judge()
-    if address is None:
-        raise ValueError("score.judge names a model, but PIPELINE_JUDGE_ADDRESS is not set; expected its server")
-    with Judge(settings, address, api_key=key) as asked:
-        return [
-            asked.judge(each.instruction, each.input, each.expected, each.answer, model=each.model, id=each.id)
-            for each in responses
-        ]
+    with ExitStack() as stack:
+        server = stack.enter_context(ChatServer(settings, address, api_key=key)) if address else None
+        asks = Judge(settings, replies, server)
+        asked = [(each.instruction, each.input, each.expected, each.answer) for each in responses]
+        if server is None and (count := sum(not asks.knows(*texts) for texts in asked)):
+            raise ValueError(
+                f"score.judge names a model, but PIPELINE_JUDGE_ADDRESS is not set; expected its server, which has not "
+                f"judged {count:,} of {len(asked):,} answers yet"
+            )
+        return [asks.judge(*texts, model=each.model, id=each.id) for texts, each in zip(asked, responses, strict=True)]
 
 
 @io
 def check(settings: ScoreSettings) -> None:
     """Check that each answer has each score, in range."""
-    n_responses = len(read_records(paths.RESPONSES / "responses.jsonl", Response))
-    scores = read_scores()
+    n_responses = len(read_records(paths.RESPONSES / RESPONSES, Response))
+    scores = read_scores(paths.SCORES / SCORES)
     frame = pd.DataFrame([asdict(each) for each in scores]).astype({"value": float})
+    frame["log_likelihood"] = frame["value"].where(frame["judge"] == LIKELIHOOD)
+    frame["value"] = frame["value"].where(frame["judge"] != LIKELIHOOD)
     n_records = len({each.id for each in scores})
-    n_scores = (n_responses + 2 * n_records) * len(settings.metrics) + (n_responses if settings.judge else 0)
+    n_models = (settings.judge is not None) + (LIKELIHOOD in settings.metrics)  # judge the models' answers alone
+    n_scores = (n_responses + 2 * n_records) * len(settings.of_text) + n_responses * n_models
     judges = [*settings.metrics, *([settings.judge.model] if settings.judge else [])]
-    columns = ["id", "model", "judge", "value"]
+    columns = ["id", "model", "judge", "value", "log_likelihood"]
     checks.check("scores", frame[columns], checks.scores(judges, n_scores))
 
 
-def read_scores() -> list[Score]:
-    """Return the scores written, in their order."""
-    rows: Any = read_json_lines(paths.SCORES / SCORES)
+def read_scores(path: Path) -> list[Score]:
+    """Return the scores in a file, in their order."""
+    rows: Any = read_json_lines(path)
     return [Score(**row) for row in rows]
 
 
@@ -108,7 +139,7 @@ def read_scores() -> list[Score]:
 def record() -> None:
     """Record the mean of each model by each judge, and the share of verdicts that could be read."""
     values: defaultdict[tuple[str, str], list[float | None]] = defaultdict(list)
-    for each in read_scores():
+    for each in read_scores(paths.SCORES / SCORES):
         values[each.model, each.judge].append(each.value)
     numbers: dict[str, float | int] = {}
     for (model, by), found in values.items():

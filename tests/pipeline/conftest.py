@@ -170,6 +170,7 @@ def build(tmp_path, monkeypatch):
             for (id, *_), value in zip(QUESTIONS, values, strict=True)
         ],
     )
+    (tmp_path / "data/scores/calibration.jsonl").touch()
     return tmp_path
 
 
@@ -194,6 +195,59 @@ def judged(build):
     )
     path = build / "data/responses/responses.jsonl"
     path.write_text(path.read_text().replace('"count"', '"instruction"').replace('"name"', '"instruction"'))
+    return build
+
+
+RATED = {  # by judge, for each of two answers to two records
+    "GPT-4": {("first", "1"): 0, ("first", "2"): 100, ("second", "1"): 50, ("second", "2"): None},
+    "chrf": {("first", "1"): 10.0, ("first", "2"): 30.0, ("second", "1"): 20.0, ("second", "2"): 5.0},
+    "Llama": {("first", "1"): 40, ("first", "2"): None},
+    "mute": {("first", "1"): None},
+}
+
+
+@pytest.fixture
+def calibrated(build):
+    """The same build, with the scores that GPT-4 gave other answers beside those of three other judges."""
+    units = {"chrf": "chrF"}
+    write_lines(
+        build / "data/scores/calibration.jsonl",
+        [
+            {
+                "model": model,
+                "id": id,
+                "judge": judge,
+                "value": value,
+                "unit": units.get(judge, "points"),
+                "reason": "" if value is not None else "prose",
+            }
+            for judge, values in RATED.items()
+            for (model, id), value in values.items()
+        ],
+    )
+    return build
+
+
+LIKELIHOOD = {"tuned": [-0.25, -0.5, -0.5, -0.75], "untuned": [-4.0, -5.0, None, -6.0]}
+
+
+@pytest.fixture
+def likely(build):
+    """The same build, with how likely two models find the expected answers; one answer was too long for one model."""
+    path = build / "data/scores/scores.jsonl"
+    rows = [
+        {
+            "model": model,
+            "id": id,
+            "judge": "likelihood",
+            "value": value,
+            "unit": "nats per token",
+            "reason": "" if value is not None else "too long",
+        }
+        for model, values in LIKELIHOOD.items()
+        for (id, *_), value in zip(QUESTIONS, values, strict=True)
+    ]
+    path.write_text(path.read_text() + "".join(json.dumps(row) + "\n" for row in rows))
     return build
 
 

@@ -115,9 +115,12 @@ def test_a_column_that_is_not_there_is_told(project):
 
 def test_an_unreadable_score_is_no_broken_score(project):
     frame = pd.DataFrame({"id": ["a", "b"], "model": ["m", "m"], "judge": ["j", "j"], "value": [None, 50.0]})
+    frame = frame.assign(log_likelihood=[-9.0, None])
     checks.check("scores", frame, checks.scores(["j"], 2))
     told = failure("scores", frame.assign(value=[101.0, 50.0]), checks.scores(["j"], 2))
     assert told.endswith("id a (101)")
+    told = failure("scores", frame.assign(log_likelihood=[-9.0, 0.5]), checks.scores(["j"], 2))
+    assert told.endswith("id b (0.5)")
 
 
 def test_every_model_answers_every_record_once(project):

@@ -151,3 +151,12 @@ def test_a_judging_model_that_says_nothing_readable_leaves_its_coverage(judged):
 def test_settings_out_of_range_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
         Resampling(*values)
+
+
+def test_likelihoods_bring_their_intervals_and_the_share_measured_into_the_headlines(likely):
+    found = findings.headlines(findings.gather(HOW))
+    assert (found["tuned_likelihood"], found["untuned_likelihood"]) == (-0.5, -5.0)
+    assert (found["tuned_likelihood_coverage"], found["untuned_likelihood_coverage"]) == (1.0, 0.75)
+    # Of the three questions that both have: 3.75, 4.5 and 5.25.
+    ends = [found[f"tuned_minus_untuned_likelihood{end}"] for end in ("", "_low", "_high")]
+    assert ends == [4.5, 3.75, 5.25]

@@ -110,3 +110,25 @@ def test_long_answers_are_cut_and_empty_ones_named(build):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     _, wrong = assistant.answers("exact_match")
     assert wrong.rows[0][2:] == ("x y " + "x" * 96 + " ...", "(nothing)")
+
+
+def test_a_likelihood_is_shown_in_nats_with_how_many_were_measured(likely):
+    found = findings.gather(HOW)
+    drawn, differences = (block for block in assistant.scores(found)[3:5])
+    assert (drawn.title, drawn.unit, drawn.digits) == (
+        "Scores by likelihood of the expected answer",
+        "nats per token",
+        2,
+    )
+    assert drawn.note.endswith("the nearer to 0, the likelier. Scored: tuned 4 of 4, untuned 3 of 4.")
+    assert differences.rows[0][0] == "untuned"
+    assert differences.rows[0][3] == Estimate(4.5, 3.75, 5.25)
+    assert [column.digits for column in differences.columns] == [None, 2, 2, 2, None]
+
+
+def test_answers_are_sorted_by_a_judge_of_answers_never_by_likelihood(likely):
+    path = likely / "data/scores/scores.jsonl"
+    rows = [line for line in path.read_text().splitlines(keepends=True) if "likelihood" in line]
+    path.write_text("".join(rows))
+    made = assistant.section(findings.gather(HOW))
+    assert [getattr(block, "title", "")[:6] for block in made.blocks] == ["Traini", "Scores", "The tu", "The tu"]

@@ -33,3 +33,10 @@ def test_the_headline_holds_each_number_beside_what_it_must_beat(found):
         "(the interval of the difference does not exclude zero).\n\n"
         "Brackets hold 95 % bootstrap intervals; questions of one group (a module) are drawn together."
     )
+
+
+def test_a_likelihood_is_told_in_words_and_takes_no_figures_place(likely):
+    made = headline.section(findings.gather(HOW))
+    (figures,), (text,) = blocks(made, Headline), blocks(made, Text)
+    assert [each.label for each in figures.figures][2:] == ["Assistant, exact match"]
+    assert "By likelihood of the expected answer, on 3 held-out questions, the tuned model is better" in text.text

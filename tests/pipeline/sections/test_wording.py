@@ -16,3 +16,13 @@ def test_a_gap_between_percentages_is_written_in_points(gap, words):
 @pytest.mark.parametrize(("names", "words"), [(["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")])
 def test_names_are_enumerated_with_one_and(names, words):
     assert wording.listed(names) == words
+
+
+@pytest.mark.parametrize(("unit", "digits"), [("share", 1), ("points", 1), ("nats per token", 2)])
+def test_nats_are_shown_with_one_decimal_more(unit, digits):
+    assert wording.digits(unit) == digits
+
+
+@pytest.mark.parametrize(("judge", "words"), [("rouge_l", "ROUGE-L"), ("llama3:8b", "llama3:8b")])
+def test_a_metric_is_called_by_its_name_and_a_model_by_its_own(judge, words):
+    assert wording.spoken(judge) == words

@@ -4,14 +4,18 @@ import json
 from collections import Counter
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 from components.gpt import checkpoint
+from components.gpt.weights import write_published
 from components.scoring.response import Response
-from components.tasks.files import read_records
+from components.scoring.score import Score
+from components.tasks.files import read_json_lines, read_records
 from components.tasks.instructions import Instruction, full, prompt
 from components.tokenizer.bpe import Tokenizer
 from pipeline import paths
-from pipeline.stages.respond import SHOWN, TUNED, UNTUNED, with_examples
+from pipeline.stages.respond import SHOWN, TUNED, UNTUNED, of_expected, with_examples
 
 
 def responses():
@@ -28,6 +32,29 @@ def test_each_model_answers_each_record_in_its_order(project):
     for model in (TUNED, UNTUNED, SHOWN):
         own = [each for each in found if each.model == model]
         assert [(each.id, each.expected) for each in own] == [(each.id, each.output) for each in asked]
+
+
+def test_how_likely_each_model_finds_each_expected_answer_is_what_transformers_says(project):
+    found = [Score(**row) for row in read_json_lines(paths.RESPONSES / "likelihoods.jsonl")]
+    assert [each.model for each in found] == [TUNED] * 8 + [UNTUNED] * 8 + [SHOWN] * 8
+    assert {(each.judge, each.unit, each.reason) for each in found} == {("likelihood", "nats per token", "")}
+    write_published(checkpoint.load(paths.ASSISTANT), project / "exported")
+    theirs = AutoModelForCausalLM.from_pretrained(project / "exported")
+    tokenizer = Tokenizer.load(paths.TOKENIZER)
+    for each, record in zip(found, records(), strict=False):
+        asked = tokenizer.encode(prompt(record, "plain"))
+        wanted = tokenizer.encode(f" {record.output}")
+        ids = torch.tensor([asked + wanted])
+        labels = torch.tensor([[-100] * len(asked) + wanted])
+        with torch.no_grad():  # their loss is the mean over the labels
+            assert each.value == pytest.approx(-float(theirs(ids, labels=labels).loss), abs=1e-5)
+
+
+def test_an_expected_answer_longer_than_the_context_is_null_with_the_reason(project):
+    model = checkpoint.load(paths.ASSISTANT)  # reads 64 tokens
+    first, second = of_expected("m", model, ["a", "b"], [[1], [2]], [[3] * 65, [4]], 8)
+    assert (first.value, first.reason) == (None, "65 tokens; the model reads 64 at once")
+    assert second.value < 0
 
 
 def test_the_numbers_count_the_answers_and_name_the_weights(project):

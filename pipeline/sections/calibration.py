@@ -1,0 +1,34 @@
+"""Every judge's scores beside those that a known rater gave the same answers."""
+
+from components.page.facts import Column, Estimate, Section, Table, Value
+from components.scoring.agreement import Correlation
+from pipeline.findings import Findings
+from pipeline.sections.wording import percent, spoken
+
+
+def section(found: Findings) -> Section:
+    """Return how each judge goes together with the reference; call it where there is one."""
+    reference = found.calibration[0].reference
+    rows: list[tuple[Value, ...]] = []
+    for each in found.calibration:
+        its = each.agreement
+        correlations = (its.pearson, its.spearman, its.kendall) if its else (None, None, None)
+        rows.append((spoken(each.judge), each.answers, each.read, *map(_estimate, correlations)))
+    columns = (
+        Column("judge"),
+        Column(f"answers that {reference} scored"),
+        Column("scored too"),
+        Column("Pearson", "", 2),
+        Column("Spearman", "", 2),
+        Column("Kendall", "", 2),
+    )
+    note = (
+        f"Correlations with {reference}'s scores, -1 to 1, of the answers that both have scored, with "
+        f"{percent(found.confidence)} bootstrap intervals; the answers to one question are drawn together. "
+        "A dash: one of the two gives all answers the same."
+    )
+    return Section("The judges judged", (Table(f"Each judge beside {reference}", columns, tuple(rows), note),))
+
+
+def _estimate(correlation: Correlation | None) -> Estimate | None:
+    return Estimate(correlation.value, correlation.low, correlation.high) if correlation else None
