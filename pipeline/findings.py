@@ -253,26 +253,26 @@ def headlines(found: Findings) -> dict[str, float]:
     for name in ("bag_of_words", "majority"):
         given |= {f"{name}_{number}": classifier[f"{name}_{number}"] for number in ("accuracy", "f1")}
     for each in found.standings:
-        name = _name(each.model, each.judge)
+        name = name_of(each.model, each.judge)
         if each.mean:
             given |= _with_ends(name, each.mean) if each.model == TUNED else {name: each.mean.mean}
         if each.unit in (VERDICTS, NATS):
             given[f"{name}_coverage"] = each.read / each.answers
     for each in found.clean.standings:
-        name = f"{_name(each.model, each.judge)}_clean"
+        name = f"{name_of(each.model, each.judge)}_clean"
         if each.mean:
             given |= _with_ends(name, each.mean) if each.model == TUNED else {name: each.mean.mean}
     for pair in found.comparisons:
         if pair.kind is None or pair.other == CONSTANT:
             words = [TUNED, "minus", pair.other, pair.judge, *([pair.kind] if pair.kind else [])]
-            given |= _with_ends(_name(*words), pair.difference)
-    return given | {_name(name): value for name, value in calibration.headlines(found.calibration).items()}
+            given |= _with_ends(name_of(*words), pair.difference)
+    return given | {name_of(name): value for name, value in calibration.headlines(found.calibration).items()}
 
 
 def _with_ends(name: str, interval: Interval) -> dict[str, float]:
     return {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
-def _name(*words: str) -> str:
-    """Return words as one name that MLflow takes."""
+def name_of(*words: str) -> str:
+    """Return the words of a headline number, such as a model and a judge, as one name that MLflow takes."""
     return "_".join(re.sub(r"[^A-Za-z0-9_./:-]+", "_", word) for word in words)

@@ -31,6 +31,7 @@ QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's own 7 make a dead address known after four minutes
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes more, for what no run here asks
     "TOKENIZERS_PARALLELISM": "true",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # what deterministic algorithms on CUDA need
@@ -207,14 +208,27 @@ def prefect_address() -> str | None:
 @contextmanager
 def prefect_at(address: str) -> Iterator[None]:
     """Have the children that this process starts in the block use the Prefect server at an address."""
-    before = os.environ.get("PREFECT_API_URL")
-    os.environ["PREFECT_API_URL"] = address
+    with _told_children("PREFECT_API_URL", address):
+        yield
+
+
+@contextmanager
+def tracking_at(address: str) -> Iterator[None]:
+    """Have the children that this process starts in the block keep their runs at an address."""
+    with _told_children("MLFLOW_TRACKING_URI", address):
+        yield
+
+
+@contextmanager
+def _told_children(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
     try:
         yield
     finally:
-        del os.environ["PREFECT_API_URL"]
+        del os.environ[name]
         if before is not None:
-            os.environ["PREFECT_API_URL"] = before
+            os.environ[name] = before
 
 
 def tracking_address() -> str:

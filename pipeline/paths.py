@@ -8,6 +8,7 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 PRESETS = Path("presets")
 GRAPH = Path("dvc.yaml")
+LOCK = Path("dvc.lock")
 CONSTRAINTS = Path("constraints.txt")
 INTERPRETER = Path("data/interpreter.txt")
 OUTSIDE = Path("data/outside.txt")
@@ -43,6 +44,7 @@ TIMINGS_PAGE = Path("data/timings.html")
 WORK = Path(".work")
 TIMINGS = WORK / "timings"
 JUDGE_JOURNAL = WORK / "judged" / "replies.jsonl"
+OTHER_SEEDS = WORK / "compare"
 PREFECT_HOME = Path(".prefect")
 SERVER = PREFECT_HOME / "server.json"
 MLFLOW_DATABASE = Path("mlflow.db")

@@ -19,11 +19,13 @@ from pipeline import machine, paths
 from pipeline.settings import flatten
 
 EXPERIMENT = "build"
+LOCAL = "sqlite:///"
 OWNER = "process"  # the tag that names a run's process
 METRICS_A_CALL = 1000  # what MLflow's servers take at most
 PARAMS_A_CALL = 100
 NO_STEPS = ("step", "training_loss", "validation_loss")  # the columns of a curve without rows
 REASON_CHARACTERS = 200  # MLflow's own words may go on for a page
+SHOWN_RUNS = 3  # of those that bear one name
 DIGEST_CHARACTERS = 36  # MLflow's limit for a data set's digest; the tag keeps the whole hash
 
 
@@ -70,12 +72,12 @@ class Run:
             self._client.log_inputs(self.run_id, [DatasetInput(each) for each in data])
         self.tags({f"input.{path}": digest for path, digest in hashes.items()})
 
-    def artifact(self, path: Path) -> None:
-        """Keep a file, or a folder's files, with the run."""
+    def artifact(self, path: Path, folder: str | None = None) -> None:
+        """Keep a file, or a folder's files, with the run; in a folder of its artifacts, or beside them."""
         if path.is_dir():
-            self._client.log_artifacts(self.run_id, str(path), path.name)
+            self._client.log_artifacts(self.run_id, str(path), "/".join(filter(None, [folder, path.name])))
         else:
-            self._client.log_artifact(self.run_id, str(path))
+            self._client.log_artifact(self.run_id, str(path), folder)
 
     def end(self, status: str) -> None:
         """Close the run: FINISHED, FAILED or KILLED."""
@@ -92,7 +94,7 @@ def run(name: str, params: Mapping[str, object], inputs: Mapping[str, str]) -> I
     Raises TrackingError where MLflow does not answer, or refuses what it is given.
     """
     address = machine.tracking_address()
-    try:
+    with _answering(address):
         client = MlflowClient(tracking_uri=address)
         experiment = _experiment(client)
         _bury(client, experiment)
@@ -102,6 +104,13 @@ def run(name: str, params: Mapping[str, object], inputs: Mapping[str, str]) -> I
             opened.params(params)
             opened.inputs(inputs)
             yield opened
+
+
+@contextmanager
+def _answering(address: str) -> Iterator[None]:
+    """Have what MLflow raises in the block say where it is, and what to do."""
+    try:
+        yield
     except MlflowException as error:
         at = machine.shown(address)
         reason = " ".join(str(error).replace(address, at).split())[:REASON_CHARACTERS]
@@ -173,11 +182,47 @@ def keep(path: Path) -> None:
         opened.artifact(path)
 
 
+@contextmanager
+def shared() -> Iterator[None]:
+    """Have builds that are started in the block, in whatever folder, keep their runs where this project's are."""
+    address = machine.tracking_address()
+    with _answering(address):
+        _experiment(MlflowClient(tracking_uri=address))  # it says where artifacts go, so it is made here, not there
+    with machine.tracking_at(address):
+        yield
+
+
+def fetch(name: str, folder: str, target: Path) -> str | None:
+    """Return the id of a run, found by id or by name, with a folder of its artifacts then in `target`; None for no run.
+
+    Raises ValueError for a name that several runs have, and for a run without that folder; TrackingError where MLflow
+    does not answer.
+    """
+    address = machine.tracking_address()
+    if "'" in name or (address.startswith(LOCAL) and not Path(address.removeprefix(LOCAL)).exists()):
+        return None  # a quote cannot be asked for; and asking for a database makes it
+    with _answering(address):
+        client = MlflowClient(tracking_uri=address)
+        found = client.get_experiment_by_name(EXPERIMENT)
+        where = [f"attributes.{field} = '{name}'" for field in ("run_id", "run_name")]
+        runs = [run for each in where for run in client.search_runs([found.experiment_id], each)] if found else []
+        if not runs:
+            return None
+        if len(runs) > 1:
+            ids = ", ".join(run.info.run_id for run in runs[:SHOWN_RUNS])
+            raise ValueError(f"MLflow has {len(runs)} runs named {name}; name one by its id: {ids} (newest first)")
+        id = str(runs[0].info.run_id)
+        if not client.list_artifacts(id, folder):
+            raise ValueError(f"MLflow's run {name} keeps no {folder}; expected a build's run, made since they do")
+        client.download_artifacts(id, folder, str(target))
+        return id
+
+
 def _experiment(client: MlflowClient) -> str:
     if found := client.get_experiment_by_name(EXPERIMENT):
         return str(found.experiment_id)
-    local = machine.tracking_address().startswith("sqlite:")
-    location = (machine.root() / paths.MLFLOW_ARTIFACTS).as_uri() if local else None
+    is_local = machine.tracking_address().startswith(LOCAL)
+    location = (machine.root() / paths.MLFLOW_ARTIFACTS).as_uri() if is_local else None
     return str(client.create_experiment(EXPERIMENT, artifact_location=location))
 
 

@@ -1,7 +1,7 @@
 """Put the whole build on one page that needs no network, and its headline numbers into one MLflow run."""
 
 from components.page.page import render
-from pipeline import findings, paths, settings, tracking
+from pipeline import builds, findings, paths, settings, tracking
 from pipeline.findings import Findings, Resampling
 from pipeline.orchestration import io, stage
 from pipeline.sections import page
@@ -41,9 +41,13 @@ def write_timings() -> None:
 
 @io
 def record(found: Findings) -> None:
-    """Record the headline numbers, once more with all params in a run of the whole build's own, to compare builds."""
+    """Record the headline numbers, once more with all params in a run of the whole build's own, to compare builds.
+
+    That run keeps what `python -m pipeline compare` reads of a build, record by record.
+    """
     numbers = findings.headlines(found)
     tracking.record("report", numbers)
     with tracking.run(RUN, settings.read(), {}) as build:
         build.metrics([numbers])
         build.artifact(paths.REPORT)
+        builds.keep(build)

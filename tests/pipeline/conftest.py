@@ -2,6 +2,9 @@
 
 import csv
 import json
+import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -253,3 +256,84 @@ def likely(build):
 
 def write_lines(path, rows):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+TINY_GRAPH = """\
+stages:
+  pretrain:
+    cmd: python make.py pretrain
+    params: [pretrain]
+    deps: [make.py, constraints.txt]
+    outs: [models/base]
+    metrics: [{data/metrics/pretrain.json: {cache: false}}]
+  report:
+    cmd: python make.py report
+    params: [report]
+    deps: [make.py, models/base]
+    outs: [data/predictions, data/responses, data/scores]
+    metrics: [{data/metrics/report.json: {cache: false}}]
+"""
+TINY_PARAMS = """\
+pretrain: {start_from: scratch, seed: 1, lessons: 0}
+report: {resamples: 1000, confidence: 0.95, seed: 1}
+"""
+TINY_STAGES = """\
+import json, pathlib, sys
+from ruamel.yaml import YAML
+
+def write(path, text):
+    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+    pathlib.Path(path).write_text(text)
+
+if sys.argv[1] == "pretrain":  # four questions; a lesson teaches one, and so does an odd seed
+    its = YAML(typ="safe").load(pathlib.Path("params.yaml").read_text())["pretrain"]
+    right = its["lessons"] + its["seed"] % 2
+    write("models/base/right", str(right))
+    write("data/metrics/pretrain.json", json.dumps({"weights_sha256": f"sha-{right}", "device": "cpu"}))
+else:
+    right = int(pathlib.Path("models/base/right").read_text())
+    ids = ["q1", "q2", "q3", "q4"]
+    fields = {"model": "tuned", "kind": "k", "instruction": "?", "input": "", "expected": "!", "answer": "!"}
+    scored = {"model": "tuned", "judge": "exact_match", "unit": "share", "reason": ""}
+    write("data/predictions/predictions.csv", "id,group,actual,predicted\\n1,a,code,code\\n2,b,code,prose\\n")
+    rows = [{**fields, "id": id, "group": id} for id in ids]
+    write("data/responses/responses.jsonl", "".join(json.dumps(row) + "\\n" for row in rows))
+    rows = [{**scored, "id": id, "value": float(place < right)} for place, id in enumerate(ids)]
+    write("data/scores/scores.jsonl", "".join(json.dumps(row) + "\\n" for row in rows))
+    numbers = {"bits_per_byte": 2 - right / 4, "classifier_accuracy": 0.5, "tuned_exact_match": right / 4}
+    write("data/metrics/report.json", json.dumps({**numbers, "tuned_exact_match_low": 0.0}))
+"""
+
+
+@pytest.fixture(scope="session")
+def _two_builds(tmp_path_factory):
+    """A repository with two builds: the first, tagged `before`, knows one answer of four, the second, HEAD, three."""
+    folder = tmp_path_factory.mktemp("builds")
+
+    def do(*words):
+        subprocess.run(words, cwd=folder, check=True, capture_output=True)
+
+    do("git", "init", "-q", "-b", "main")
+    for name in ("name", "email"):
+        do("git", "config", f"user.{name}", "tests")
+    do(sys.executable, "-m", "dvc", "init", "-q")
+    do(sys.executable, "-m", "dvc", "config", "core.analytics", "false")
+    (folder / "dvc.yaml").write_text(TINY_GRAPH)
+    (folder / "make.py").write_text(TINY_STAGES)
+    (folder / "constraints.txt").write_text("# pins\ntorch==2.12.0\n")
+    (folder / ".gitignore").write_text("/models\n/data/*\n!/data/metrics\n/.work\n/mlflow.db\n/mlartifacts\n")
+    for lessons, version in ((0, "2.12.0"), (2, "2.13.0")):
+        (folder / "params.yaml").write_text(TINY_PARAMS.replace("lessons: 0", f"lessons: {lessons}"))
+        (folder / "constraints.txt").write_text(f"# pins\ntorch=={version}\nnumpy==2.4.6\n")
+        do(sys.executable, "-m", "dvc", "repro", "-q")
+        do("git", "add", "-A")
+        do("git", "commit", "-q", "-m", f"{lessons} lessons")
+    do("git", "tag", "before", "HEAD~1")
+    return folder
+
+
+@pytest.fixture
+def two_builds(_two_builds, project):
+    """A copy of them, which is the current folder."""
+    shutil.copytree(_two_builds, project, dirs_exist_ok=True, symlinks=True)
+    return project

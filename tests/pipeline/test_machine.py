@@ -80,6 +80,13 @@ def test_a_prefect_server_is_used_for_the_time_of_a_block(monkeypatch, before):
     assert machine.prefect_address() == before
 
 
+def test_children_keep_their_runs_at_an_address_for_the_time_of_a_block(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:1")
+    with machine.tracking_at("sqlite:////runs/mlflow.db"):
+        assert machine.tracking_address() == "sqlite:////runs/mlflow.db"
+    assert machine.tracking_address() == "http://localhost:1"
+
+
 def test_what_dvc_says_of_its_stage_is_told(monkeypatch):
     for name in ("DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
         monkeypatch.delenv(name, raising=False)

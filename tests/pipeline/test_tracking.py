@@ -206,3 +206,20 @@ def answers(address):
     except httpx.TransportError:
         time.sleep(0.1)
         return False
+
+
+def test_builds_in_other_folders_keep_their_runs_with_the_projects(project, store, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    other = project / "other"
+    other.mkdir()
+    (other / "page").write_text("page", encoding="utf-8")
+    with tracking.shared():
+        monkeypatch.chdir(other)
+        with tracking.run("build", {}, {}) as opened:
+            opened.artifact(Path("page"), "kept")
+    run_id, folder = only_run(store)[1].info.run_id, project / "mlartifacts"
+    assert (folder / run_id / "artifacts" / "kept" / "page").read_text(encoding="utf-8") == "page"
+    monkeypatch.chdir(project)
+    assert tracking.fetch("build", "kept", other) == run_id
+    assert (other / "kept" / "page").read_text(encoding="utf-8") == "page"
+    assert tracking.fetch("another", "kept", other) is None

@@ -42,6 +42,19 @@ def test_the_headline_numbers_are_the_same_in_the_file_and_in_both_runs(runs, bu
     assert runs["build"].info.status == "FINISHED"
 
 
+def test_the_builds_run_keeps_what_a_comparison_reads(runs, build):
+    id = runs["build"].info.run_id
+    kept = {
+        each.relative_to(folder).as_posix() for folder in build.glob(f"**/{id}/artifacts") for each in folder.rglob("*")
+    }
+    assert {
+        "report.html",
+        "build/params.yaml",
+        "build/data/scores/scores.jsonl",
+        "build/data/metrics/report.json",
+    } <= kept
+
+
 def test_the_page_needs_nothing_else_and_is_the_same_twice(build):
     report.write.fn(report.gather.fn(HOW))
     first = paths.REPORT.read_bytes()

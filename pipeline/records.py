@@ -1,0 +1,91 @@
+"""The values, record by record, whose mean a headline number is: with them two builds are compared in pairs."""
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from components.scoring.comparison import Value
+from components.scoring.response import Response
+from components.tasks.files import read_json_lines, read_records
+from pipeline import paths
+from pipeline.findings import CONSTANT, QUESTIONS, TEXTS, TUNED, name_of
+
+Values = Mapping[str, Value]
+"""By the id of the record."""
+
+
+def values(folder: Path) -> dict[str, Values]:
+    """Return the values behind each headline number that is a mean over records, by its name.
+
+    `folder` is laid out as the project is. What it has no file of is left out: so are all of a build without records.
+    """
+    texts, questions = _accuracy(folder), _scores(folder)
+    return texts | questions | _clean(texts, _touched(folder, TEXTS)) | _clean(questions, _touched(folder, QUESTIONS))
+
+
+def _accuracy(folder: Path) -> dict[str, Values]:
+    """Return 1 for each test text that the classifier has labelled right, and 0 for the others."""
+    predicted = folder / paths.PREDICTIONS / "predictions.csv"
+    if not predicted.is_file():
+        return {}
+    texts = {row["id"]: row["text"] for row in _lines(folder / paths.CLASSIFICATION / "test.jsonl")}
+    with predicted.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        "classifier_accuracy": {
+            row["id"]: Value(
+                float(row["actual"] == row["predicted"]),
+                row["group"],
+                json.dumps([texts.get(row["id"]), row["actual"]]),
+            )
+            for row in rows
+        }
+    }
+
+
+def _scores(folder: Path) -> dict[str, Values]:
+    """Return the verdicts on each model's answers that could be read, and by how much the tuned model's are better."""
+    answered = folder / paths.RESPONSES / "responses.jsonl"
+    if not answered.is_file():
+        return {}
+    asked = {each.id: each for each in read_records(answered, Response)}
+    given: defaultdict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+    for row in _lines(folder / paths.SCORES / "scores.jsonl"):
+        if row["value"] is not None and row["id"] in asked:
+            given[row["model"], row["judge"]][row["id"]] = row["value"]
+    found = {name_of(*names): _named(asked, numbers) for names, numbers in given.items()}
+    for (other, judge), theirs in given.items():
+        tuned = given.get((TUNED, judge), {})
+        gains = {id: tuned[id] - theirs[id] for id in tuned if id in theirs}
+        if other != TUNED:
+            found[name_of(TUNED, "minus", other, judge)] = _named(asked, gains)
+        if other == CONSTANT:
+            for kind in {each.kind for each in asked.values()}:
+                of_kind = {id: gain for id, gain in gains.items() if asked[id].kind == kind}
+                found[name_of(TUNED, "minus", other, judge, kind)] = _named(asked, of_kind)
+    return found
+
+
+def _named(asked: Mapping[str, Response], numbers: Mapping[str, float]) -> Values:
+    return {
+        id: Value(number, asked[id].group, json.dumps([asked[id].instruction, asked[id].input, asked[id].expected]))
+        for id, number in numbers.items()
+    }
+
+
+def _clean(found: Mapping[str, Values], touched: Collection[str]) -> dict[str, Values]:
+    """Return the same without some records, under the names that the report gives them."""
+    return {f"{name}_clean": {id: its for id, its in each.items() if id not in touched} for name, each in found.items()}
+
+
+def _touched(folder: Path, sides: Collection[str]) -> set[str]:
+    """Return the ids of the records of some held-out sides that overlap anything that was trained on."""
+    return {row["id"] for row in _lines(folder / paths.OVERLAPS) if row["held_out"] in sides}
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    found: list[Any] = read_json_lines(path) if path.is_file() else []
+    return found

@@ -1,0 +1,57 @@
+import json
+
+import pytest
+
+from components.scoring.comparison import Value
+from pipeline import findings, records
+from pipeline.findings import Resampling
+
+
+def test_each_test_text_is_right_or_not_and_is_known_by_what_it_is(build):
+    folder = build / "data/tasks/classification"
+    folder.mkdir(parents=True)
+    (folder / "test.jsonl").write_text('{"id": "2", "text": "So it goes.", "label": "code", "group": "b"}\n')
+    found = records.values(build)["classifier_accuracy"]
+    assert found["2"] == Value(0.0, "b", '["So it goes.", "code"]')
+    assert [value.number for value in found.values()] == [1.0, 0.0, 1.0, 1.0]
+
+
+def test_each_answer_has_its_verdict_and_what_it_is_better_by(build):
+    found = records.values(build)
+    assert found["tuned_exact_match"]["c1"] == Value(1, "c1", '["How many parameters?", "def f(a)", "1"]')
+    assert [value.number for value in found["tuned_minus_copied_input_exact_match"].values()] == [1, 1, 1, -1]
+    assert list(found["tuned_minus_best_constant_exact_match_name"]) == ["n1", "n2"]
+
+
+def test_a_verdict_that_could_not_be_read_is_none(judged):
+    found = records.values(judged)
+    assert list(found["tuned_llama3:8b"]) == ["c1", "c2", "n2"]
+    assert list(found["tuned_minus_untuned_llama3:8b"]) == ["c1", "n2"]
+
+
+def test_what_overlaps_stands_beside_the_rest(build):
+    found = records.values(build)
+    assert (list(found["classifier_accuracy_clean"]), list(found["tuned_exact_match_clean"])) == (
+        ["2", "3", "4"],
+        ["c2", "n1", "n2"],
+    )
+
+
+@pytest.mark.parametrize("which", ["build", "judged"])
+def test_their_means_are_the_headline_numbers(which, request):
+    folder = request.getfixturevalue(which)
+    headlines = findings.headlines(findings.gather(Resampling(resamples=10, confidence=0.95, seed=1)))
+    found = {name: each for name, each in records.values(folder).items() if name in headlines}
+    assert {name: sum(v.number for v in each.values()) / len(each) for name, each in found.items()} == {
+        name: headlines[name] for name in found
+    }
+    means = {"touched", "coverage", "f1", "majority_accuracy", "bag_of_words_accuracy", "byte", "low", "high"}
+    assert [name for name in headlines if name not in found and not name.endswith(tuple(means))] == []
+
+
+def test_a_build_without_records_has_none(project):
+    assert records.values(project) == {}
+
+
+def test_texts_that_are_not_there_are_not_the_same_as_texts(build):
+    assert json.loads(records.values(build)["classifier_accuracy"]["1"].asked) == [None, "code"]
