@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup repro test test-ray check soak ui clean FORCE
+.PHONY: setup repro test test-ray test-lm-eval check soak ui clean FORCE
 
 setup: .venv/installed data/interpreter.txt
 
@@ -39,6 +39,17 @@ test-ray: .venv-ray/installed
 	--constraint constraints-ray.txt --editable '.[ray,test]'
 	@touch $@
 
+# Scores of lm-evaluation-harness beside ours, in an environment of its own with the extra.
+test-lm-eval: .venv-lm-eval/installed
+	.venv-lm-eval/bin/python -m pytest tests/integrations/test_lm_eval.py
+
+.venv-lm-eval/installed: pyproject.toml constraints.txt constraints-lm-eval.txt
+	$(PYTHON) -m venv .venv-lm-eval
+	.venv-lm-eval/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
+	.venv-lm-eval/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	--constraint constraints-lm-eval.txt --editable '.[lm-eval,test]'
+	@touch $@
+
 check: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -57,5 +68,5 @@ ui: setup
 # Back to a fresh clone, but for the environment: outputs, runs and DVC's cache are lost.
 clean:
 	rm -rf .work .prefect mlflow.db mlartifacts .dvc/cache .dvc/tmp data/raw data/tokenizer data/tokens data/quarantine \
-	data/shards data/tasks data/overlap data/predictions data/responses data/scores data/judged data/checks data/samples.json \
-	data/report.html data/timings.html models
+	data/shards data/tasks data/overlap data/predictions data/responses data/scores data/judged data/checks data/choices.jsonl \
+	data/samples.json data/report.html data/timings.html models

@@ -13,6 +13,7 @@ from components.scoring.agreement import Agreement, agreement
 from components.scoring.response import Response
 from components.scoring.score import Score
 from components.scoring.statistics import Interval, bootstrap, paired_difference
+from components.tasks import multiple_choice
 from components.tasks.files import read_json_lines, read_records
 from pipeline import calibration, paths
 from pipeline.calibration import Calibrated
@@ -110,6 +111,27 @@ class Clean:
 
 
 @dataclass(frozen=True)
+class Picked:
+    """How often the right ending of an item was chosen, behind so many worked examples."""
+
+    shots: int
+    accuracy: Interval
+    """By the log-likelihood of an ending."""
+    accuracy_norm: Interval
+    """By its log-likelihood per character."""
+    accuracy_by_token: Interval
+    """By its log-likelihood per token."""
+    chance: float
+    """Share that is right by chance."""
+    longest: float
+    """Share that is right where the ending with most characters is taken."""
+    shortest: float
+    """The same for the one with fewest."""
+    cut: int
+    """Items that were too long for the model and lost their beginning."""
+
+
+@dataclass(frozen=True)
 class Findings:
     """All that is resampled, each once."""
 
@@ -125,6 +147,8 @@ class Findings:
     """Accuracy and standings once more, without what overlaps."""
     calibration: tuple[Calibrated, ...]
     """Each judge beside a rater whose scores are known; empty without any."""
+    picked: tuple[Picked, ...] = ()
+    """Choices among endings, by number of shots; empty where there were none."""
 
     @property
     def judges(self) -> list[str]:
@@ -140,7 +164,8 @@ def gather(how: Resampling) -> Findings:
     """Return all intervals of the build."""
     asked = {each.id: each for each in responses()}
     its = tuple(standings(how, asked)), tuple(comparisons(how, asked))
-    return Findings(how.confidence, accuracy(how), *its, clean(how, asked), calibration.calibrate(how.agreement))
+    judges = calibration.calibrate(how.agreement)
+    return Findings(how.confidence, accuracy(how), *its, clean(how, asked), judges, tuple(picked(how)))
 
 
 def numbers(stage: str) -> dict[str, Any]:
@@ -181,6 +206,32 @@ def accuracy(how: Resampling, without: Collection[str] = ()) -> Interval:
     """Return the classifier's accuracy with its interval; `without` are ids of texts left out, never all."""
     _, groups, actual, predicted = zip(*(row for row in predictions() if row[0] not in without), strict=True)
     return how.mean([float(label == guess) for label, guess in zip(actual, predicted, strict=True)], groups)
+
+
+def picked(how: Resampling) -> list[Picked]:
+    """Return how often the right ending was chosen, by number of shots, in the order of the choices."""
+    found = []
+    choices = multiple_choice.read_choices(paths.CHOICES)
+    for shots in dict.fromkeys(each.shots for each in choices):
+        own = [each for each in choices if each.shots == shots]
+        groups = [each.group for each in own]
+
+        def share(chosen: str, own: Sequence[multiple_choice.Choice] = own) -> list[float]:
+            return [float(getattr(each, chosen) == each.answer) for each in own]
+
+        found.append(
+            Picked(
+                shots,
+                accuracy=how.mean(share("likeliest"), groups),
+                accuracy_norm=how.mean(share("likeliest_by_character"), groups),
+                accuracy_by_token=how.mean(share("likeliest_by_token"), groups),
+                chance=sum(1 / len(each.nats) for each in own) / len(own),
+                longest=sum(share("longest")) / len(own),
+                shortest=sum(share("shortest")) / len(own),
+                cut=sum(each.is_cut for each in own),
+            )
+        )
+    return found
 
 
 def clean(how: Resampling, asked: Mapping[str, Response]) -> Clean:
@@ -245,6 +296,9 @@ def headlines(found: Findings) -> dict[str, float]:
     base, classifier = numbers("evaluate"), numbers("finetune_classifier")
     bits = ("bits_per_byte", "xz_bits_per_byte", "xz_after_training_text_bits_per_byte")
     given = {name: float(base[name]) for name in bits}
+    for of in found.picked:
+        name = f"multiple_choice_{of.shots}_shot_accuracy"
+        given |= _with_ends(name, of.accuracy) | _with_ends(f"{name}_norm", of.accuracy_norm)
     given |= _with_ends("classifier_accuracy", found.accuracy)
     given |= {"classifier_touched": float(found.clean.texts), "assistant_touched": float(found.clean.questions)}
     if found.clean.accuracy:

@@ -13,7 +13,7 @@ from pipeline import dag, paths, stages
 
 ROOT = Path(__file__).parents[1]
 STAGES = dag.stages(ROOT / paths.GRAPH)
-EXTRAS = ("ray",)
+EXTRAS = ("lm_eval", "ray")
 TOOLS = {"prefect": "orchestration.py", "mlflow": "tracking.py", "great_expectations": "checks.py"}
 MODULES = sorted(path for top in ("components", "integrations", "pipeline") for path in (ROOT / top).rglob("*.py"))
 

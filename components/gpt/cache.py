@@ -37,6 +37,19 @@ class LayerCache:
         is_token = None if start == 0 or self._is_token is None else self._is_token[..., : self.count]
         return self._keys[:, :, : self.count], self._values[:, :, : self.count], is_token
 
+    def keep(self, rows: Int64[Tensor, " kept"]) -> None:
+        """Forget all other rows; the kept ones move to the front of the memory that is there already."""
+        self._keys, self._values = (_kept(each, rows, self.count) for each in (self._keys, self._values))
+        self._is_token = None if self._is_token is None else self._is_token[rows]
+
+
+def _kept(
+    held: Float[Tensor, "batch head capacity size"], rows: Int64[Tensor, " kept"], count: int
+) -> Float[Tensor, "kept head capacity size"]:
+    front = held[: len(rows)]
+    front[:, :, :count] = held[rows, :, :count]
+    return front
+
 
 class Cache:
     """A LayerCache for each block, and the position of every token in its row.
@@ -60,3 +73,9 @@ class Cache:
     def count(self) -> int:
         """Tokens read so far, of the longest row."""
         return self.layers[0].count
+
+    def keep(self, rows: Int64[Tensor, " kept"]) -> None:
+        """Go on with these rows alone, in this order; they count from 0 then."""
+        self.positions = self.positions[rows]
+        for layer in self.layers:
+            layer.keep(rows)

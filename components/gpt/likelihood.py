@@ -1,75 +1,103 @@
-"""How likely a model finds given texts: the log-likelihood of continuations after their contexts."""
+"""How likely a text is behind another: the log-probability of each of its tokens, summed."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor
 
 from components.gpt.model import GPT
 
+POSITIONS = 1024
+"""Logits that are held at once; of GPT-2's vocabulary in float32 these are 200 MB."""
 
-@torch.inference_mode()
-def log_likelihoods(
-    model: GPT,
-    contexts: Sequence[Sequence[int]],
-    continuations: Sequence[Sequence[int]],
-    batch_size: int = 32,
-) -> list[float]:
-    """Return for each pair the natural logarithm of the continuation's probability after its context; order kept.
+Pair = tuple[Sequence[int], Sequence[int]]
+"""Ids of a context and of an ending that follows it."""
 
-    It is the sum over the continuation's tokens, each given all before it, nats; 0 or less. Contexts are cut from the
-    left where both together are longer than the model reads at once. `batch_size` pairs of about the same length run
-    side by side. Runs in evaluation mode and leaves the model in the mode it was in.
 
-    Raises ValueError where contexts and continuations are not as many, one is empty, or a continuation alone is longer
-    than the model reads at once.
+@dataclass(frozen=True)
+class Likelihood:
+    """How likely an ending is behind its context."""
+
+    nats: float
+    """Sum of the log-probabilities of its tokens; 0 or less."""
+    tokens: int
+    """Tokens of the ending."""
+    is_greedy: bool
+    """Whether each of them is the likeliest at its place."""
+    tokens_cut: int
+    """Tokens of the context that the model was not shown, the first ones, for the whole is too long."""
+
+    @property
+    def nats_per_token(self) -> float:
+        """Mean log-probability of a token."""
+        return self.nats / self.tokens
+
+
+def likelihoods(model: GPT, pairs: Sequence[Pair], *, batch_size: int = 32) -> list[Likelihood]:
+    """Return how likely each ending is behind its context, in the order of the pairs.
+
+    Pairs of about the same length are read side by side, padded on the right, which no token looks at. Where both are
+    longer than context_length + 1 (the last token is predicted, not read) the beginning of the context is left out.
+    Runs in evaluation mode, sums in float64 where the device knows it, and leaves the model in the mode it was in.
+
+    Raises ValueError for an empty context or ending (nothing says what comes first; an end-of-text token is a context),
+    and for an ending longer than context_length.
+    Source: the scores of Brown et al. 2020, Language Models are Few-Shot Learners, section 2.4, cut as in
+    lm-evaluation-harness 0.4 (lm_eval/models/huggingface.py).
     """
-    _check(model, contexts, continuations, batch_size)
-    # The last token is read by nobody: it follows all others.
-    most = model.config.context_length + 1
-    texts = [[*context, *wanted][-most:] for context, wanted in zip(contexts, continuations, strict=True)]
-    by_length = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-    found = [0.0] * len(texts)
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; expected at least 1")
+    most = model.config.context_length
+    for place, (context, ending) in enumerate(pairs):
+        if not context or not ending:
+            what = "ending" if context else "context"
+            raise ValueError(f"pair {place}: the {what} is empty; expected at least one token")
+        if len(ending) > most:
+            raise ValueError(f"pair {place}: the ending has {len(ending)} tokens; the model reads {most} at once")
+    texts = [[*context, *ending][-most - 1 :] for context, ending in pairs]
+    found: list[Likelihood | None] = [None] * len(pairs)
+    by_length = sorted(range(len(pairs)), key=lambda place: len(texts[place]))
     was_training = model.training
     model.eval()
     try:
-        for start in range(0, len(texts), batch_size):
+        for start in range(0, len(pairs), batch_size):
             places = by_length[start : start + batch_size]
-            rows = [texts[place] for place in places]
-            counts = [len(continuations[place]) for place in places]
-            for place, its in zip(places, _of_last_tokens(model, rows, counts), strict=True):
-                found[place] = its
+            counts = [len(pairs[place][1]) for place in places]
+            sums = _scored(model, [texts[place] for place in places], counts)
+            for place, count, (nats, is_greedy) in zip(places, counts, sums, strict=True):
+                cut = len(pairs[place][0]) + count - len(texts[place])
+                found[place] = Likelihood(nats, count, is_greedy, cut)
     finally:
         model.train(was_training)
-    return found
+    return [each for each in found if each is not None]
 
 
-def _of_last_tokens(model: GPT, rows: Sequence[Sequence[int]], counts: Sequence[int]) -> list[float]:
-    """Return the log-likelihood of the last `counts` tokens of each row, rows in ascending length."""
-    device = model.output_weight.device
-    longest = len(rows[-1]) - 1
-    ids = torch.tensor([[*row[:-1], *[0] * (longest + 1 - len(row))] for row in rows], device=device)
-    owner = [row for row, count in enumerate(counts) for _ in range(count)]
-    column = [len(row) - 1 - count + k for row, count in zip(rows, counts, strict=True) for k in range(count)]
-    targets = torch.tensor([row[-count + k] for row, count in zip(rows, counts, strict=True) for k in range(count)])
-    hidden = model.hidden(ids)[owner, column]  # (wanted, emb_dim): a logit is made for what is asked only
-    losses = F.cross_entropy(model.logits(hidden).float(), targets.to(device), reduction="none").cpu()
-    return [-float(its.double().sum()) for its in torch.split(losses, list(counts))]
+@torch.inference_mode()
+def _scored(model: GPT, texts: Sequence[Sequence[int]], counts: Sequence[int]) -> list[tuple[float, bool]]:
+    """Return for the last `counts` tokens of each text the sum of their log-probabilities, and whether all are greedy.
+
+    `texts` begin with their shortest and end with their longest.
+    """
+    device = model.body.token_embedding.weight.device
+    width = len(texts[-1])
+    ids: Int64[Tensor, "row token"] = torch.tensor([[*text, *[0] * (width - len(text))] for text in texts]).to(device)
+    spans = [range(len(text) - count - 1, len(text) - 1) for text, count in zip(texts, counts, strict=True)]
+    rows = torch.tensor([row for row, span in enumerate(spans) for _ in span], device=device)
+    columns = torch.tensor([column for span in spans for column in span], device=device)
+    hidden = model.hidden(ids[:, :-1])[rows, columns]  # (scored, emb_dim)
+    targets = ids[rows, columns + 1]
+    parts = zip(torch.split(hidden, POSITIONS), torch.split(targets, POSITIONS), strict=True)
+    found = zip(*(_looked_up(model, *part) for part in parts), strict=True)
+    nats, is_likeliest = (torch.split(torch.cat(each).cpu(), list(counts)) for each in found)
+    return [(float(own.double().sum()), bool(greedy.all())) for own, greedy in zip(nats, is_likeliest, strict=True)]
 
 
-def _check(
-    model: GPT, contexts: Sequence[Sequence[int]], continuations: Sequence[Sequence[int]], batch_size: int
-) -> None:
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; expected at least 1")
-    if len(contexts) != len(continuations):
-        raise ValueError(f"{len(contexts)} contexts and {len(continuations)} continuations; expected one each")
-    for place, (context, wanted) in enumerate(zip(contexts, continuations, strict=True)):
-        if not context or not wanted:
-            what = "context" if not context else "continuation"
-            raise ValueError(f"{what} {place} is empty; expected at least one token (the end of text before a start)")
-        if len(wanted) > model.config.context_length:
-            raise ValueError(
-                f"continuation {place} has {len(wanted)} tokens; expected at most the {model.config.context_length} "
-                "that the model reads at once"
-            )
+def _looked_up(
+    model: GPT, hidden: Float[Tensor, "scored emb_dim"], targets: Int64[Tensor, " scored"]
+) -> tuple[Tensor, Tensor]:
+    """Return the log-probability of each target, and whether it is the likeliest."""
+    logits = model.logits(hidden).float()
+    own = logits.gather(1, targets[:, None])[:, 0]
+    return own - logits.logsumexp(dim=1), logits.argmax(dim=1) == targets

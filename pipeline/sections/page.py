@@ -5,7 +5,7 @@ import json
 from components.page.facts import Column, Facts, Section, Table, Value
 from pipeline import dag, paths
 from pipeline.findings import Findings
-from pipeline.sections import assistant, base, calibration, classifier, corpus, headline, leakage, provenance
+from pipeline.sections import assistant, base, calibration, choices, classifier, corpus, headline, leakage, provenance
 
 
 def facts(found: Findings) -> Facts:
@@ -18,6 +18,7 @@ def facts(found: Findings) -> Facts:
             provenance.graph(),
             corpus.section(),
             base.section(),
+            *choices.sections(found),
             classifier.section(found),
             assistant.section(found),
             *([calibration.section(found)] if found.calibration else []),

@@ -1,4 +1,4 @@
-"""Score the base model on every validation window, beside what a compressor needs, and let it write samples."""
+"""Score the base model on every validation window and by items with endings to choose from; let it write samples."""
 
 import json
 import lzma
@@ -9,13 +9,16 @@ import torch
 
 from components.gpt import checkpoint
 from components.gpt.generate import generate
+from components.tasks import multiple_choice
+from components.tasks.files import write_records
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from components.training.evaluation import MeanLoss, mean_loss
 from components.training.losses import next_token
 from components.windows.batches import in_order
 from components.windows.windows import Windows
-from pipeline import machine, paths, tracking
+from pipeline import choosing, machine, paths, tracking
+from pipeline.choosing import MultipleChoiceSettings
 from pipeline.orchestration import gpu, io, stage
 
 SEEN_BYTES = 2**24
@@ -40,6 +43,8 @@ class EvaluateSettings:
     """Drawn samples choose among the likeliest tokens that together have this share; null among all."""
     seed: int
     """Seed of the drawn samples."""
+    multiple_choice: MultipleChoiceSettings | None
+    """Items with endings to choose from; null for none."""
 
     def __post_init__(self) -> None:
         """Refuse numbers out of range."""
@@ -55,8 +60,9 @@ class EvaluateSettings:
 
 @stage
 def evaluate(evaluate: EvaluateSettings) -> None:
-    """Write `data/metrics/evaluate.json` and `data/samples.json`."""
+    """Write `data/metrics/evaluate.json`, `data/samples.json` and `data/choices.jsonl`."""
     loss = score(evaluate.batch_size)
+    choose(evaluate.multiple_choice)
     sample(evaluate)
     record(loss)
 
@@ -67,6 +73,14 @@ def score(batch_size: int) -> MeanLoss:
     model = checkpoint.load(paths.BASE)
     batches = in_order(Windows(paths.SHARDS, "validation"), batch_size)
     return mean_loss(model, batches, next_token, device=torch.device(machine.device()))
+
+
+@gpu
+def choose(settings: MultipleChoiceSettings | None) -> None:
+    """Write what the model makes of each item, or an empty file."""
+    choices = choosing.choices(settings, checkpoint.load(paths.BASE).to(machine.device())) if settings else []
+    write_records(choices, paths.CHOICES)
+    tracking.keep(paths.CHOICES)
 
 
 @gpu
@@ -103,27 +117,26 @@ def sample(settings: EvaluateSettings) -> None:
 def record(loss: MeanLoss) -> None:
     """Record loss, perplexity and bits per byte, what `xz -9e` needs for the same text, and which weights these are.
 
-    xz stands there twice: as it comes, and after it has read the training text, or the first `SEEN_BYTES` of it.
+    xz stands there twice: as it comes, and after it has read the training text, or the first `SEEN_BYTES` of it. And
+    the shares of right choices, if there was something to choose.
     """
     windows = Windows(paths.SHARDS, "validation")
     text, seen = _text("validation"), _text("train", SEEN_BYTES)
     alone, before, after = map(_compressed_bytes, (text, seen, seen + text))
-    tracking.record(
-        "evaluate",
-        {
-            "validation_loss": loss.value,
-            "perplexity": math.exp(loss.value),
-            "bits_per_byte": loss.value / math.log(2) * windows.ids / windows.size_bytes,
-            "xz_bits_per_byte": 8 * alone / len(text),
-            "xz_after_training_text_bits_per_byte": 8 * (after - before) / len(text),
-            "xz_training_bytes": len(seen),
-            "windows": len(windows),
-            "tokens": windows.ids,
-            "scored_tokens": loss.count,
-            "bytes": windows.size_bytes,
-            "weights_sha256": checkpoint.sha256(paths.BASE),
-        },
-    )
+    numbers = {
+        "validation_loss": loss.value,
+        "perplexity": math.exp(loss.value),
+        "bits_per_byte": loss.value / math.log(2) * windows.ids / windows.size_bytes,
+        "xz_bits_per_byte": 8 * alone / len(text),
+        "xz_after_training_text_bits_per_byte": 8 * (after - before) / len(text),
+        "xz_training_bytes": len(seen),
+        "windows": len(windows),
+        "tokens": windows.ids,
+        "scored_tokens": loss.count,
+        "bytes": windows.size_bytes,
+    }
+    numbers |= choosing.accuracies(multiple_choice.read_choices(paths.CHOICES))
+    tracking.record("evaluate", numbers | {"weights_sha256": checkpoint.sha256(paths.BASE)})
 
 
 def _text(split: str, most_bytes: int | None = None) -> bytes:

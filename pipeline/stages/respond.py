@@ -11,7 +11,7 @@ import pandas as pd
 
 from components.gpt import checkpoint
 from components.gpt.generate import PastContext, complete
-from components.gpt.likelihood import log_likelihoods
+from components.gpt.likelihood import likelihoods
 from components.gpt.model import GPT
 from components.scoring.response import Response
 from components.scoring.score import Score
@@ -92,7 +92,7 @@ def answer(settings: RespondSettings) -> dict[str, int]:
     end_of_example = BETWEEN if any("\n" in each.output for each in records) else "\n"
     expected = [tokenizer.encode(completion(record, task["template"])) for record in records]
     responses: list[Response] = []
-    likelihoods: list[Score] = []
+    expectations: list[Score] = []
     too_long = 0
     for name, model, prompts in rounds:
         encoded = [tokenizer.encode(text) for text in prompts]
@@ -116,10 +116,10 @@ def answer(settings: RespondSettings) -> dict[str, int]:
             Response(name, each.id, each.kind, each.group, each.instruction, each.input, each.output, text)
             for each, text in zip(records, answers, strict=True)
         ]
-        likelihoods += of_expected(name, model, [each.id for each in records], encoded, expected, settings.batch_size)
+        expectations += of_expected(name, model, [each.id for each in records], encoded, expected, settings.batch_size)
     with paths.whole(paths.RESPONSES) as folder:
         write_records(responses, folder / "responses.jsonl")
-        write_records(likelihoods, folder / "likelihoods.jsonl")
+        write_records(expectations, folder / "likelihoods.jsonl")
     return {"records": len(records), "responses": len(responses), "prompts_cut": too_long}
 
 
@@ -137,13 +137,11 @@ def of_expected(
     """
     most = model.config.context_length
     fitting = [place for place, answer in enumerate(expected) if len(answer) <= most]
-    found = log_likelihoods(
-        model, [prompts[place] for place in fitting], [expected[place] for place in fitting], batch_size
-    )
-    values = dict(zip(fitting, found, strict=True))
+    found = likelihoods(model, [(prompts[place], expected[place]) for place in fitting], batch_size=batch_size)
+    values = {place: its.nats_per_token for place, its in zip(fitting, found, strict=True)}
     scores = []
     for place, (id, answer) in enumerate(zip(ids, expected, strict=True)):
-        value = values[place] / len(answer) if place in values else None
+        value = values.get(place)
         reason = "" if value is not None else f"{len(answer)} tokens; the model reads {most} at once"
         scores.append(Score(name, id, LIKELIHOOD, value, "nats per token", reason))
     return scores

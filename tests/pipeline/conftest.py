@@ -136,6 +136,7 @@ def build(tmp_path, monkeypatch):
     (tmp_path / "data/checks/raw.json").write_text(json.dumps({"border": "raw", "rows": 1, "expectations": kept}))
     samples = [{"prompt": "Once", "kind": "greedy", "text": " upon a time"}]
     (tmp_path / "data/samples.json").write_text(json.dumps(samples))
+    (tmp_path / "data/choices.jsonl").touch()
     rows = ["id,group,actual,predicted", "1,a,code,code", "2,b,code,prose", "3,c,prose,prose", "4,d,prose,prose"]
     (tmp_path / "data/predictions/predictions.csv").write_text("\n".join(rows) + "\n")
     write_lines(
@@ -337,3 +338,17 @@ def two_builds(_two_builds, project):
     """A copy of them, which is the current folder."""
     shutil.copytree(_two_builds, project, dirs_exist_ok=True, symlinks=True)
     return project
+
+
+@pytest.fixture
+def chosen(build):
+    """The build, with items of which an ending was chosen, zero- and one-shot; the first ending is right."""
+    likeliest = [(-4.0, -6.0), (-4.0, -6.0), (-4.0, -6.0), (-6.0, -5.0)]
+    rows = [
+        {"id": str(k), "group": str(k), "shots": shots, "answer": 0, "nats": nats, "characters": (4, 20)}
+        | {"tokens": (6, 4), "is_cut": (shots, k) == (0, 0)}
+        for shots in (0, 1)
+        for k, nats in enumerate(likeliest)
+    ]
+    write_lines(build / "data/choices.jsonl", rows)
+    return build

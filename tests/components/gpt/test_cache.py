@@ -77,3 +77,18 @@ def test_more_tokens_than_the_context_are_refused_with_a_cache_too(tiny, positio
     model.hidden(torch.zeros(1, 12, dtype=torch.int64), cache)
     with pytest.raises(ValueError, match="ids are 13 tokens long; the model reads at most 12"):
         model.hidden(torch.zeros(1, 1, dtype=torch.int64), cache)
+
+
+def test_rows_that_go_on_alone_are_read_as_before(tiny):
+    model = tiny().double()
+    texts, lengths, kept = [torch.randint(29, (11,)).tolist() for _ in range(3)], [2, 5, 3], [2, 0]
+    cache = model.cache(8, torch.tensor(lengths))
+    prompts = [text[:length] + [0] * (5 - length) for text, length in zip(texts, lengths, strict=True)]
+    with torch.no_grad():
+        model.hidden(torch.tensor(prompts), cache)
+        cache.keep(torch.tensor(kept))
+        new = torch.tensor([[texts[row][lengths[row]]] for row in kept])
+        logits = model.logits(model.hidden(new, cache)[:, 0])
+        for row, came in zip(kept, logits, strict=True):
+            expected = model(torch.tensor([texts[row][: lengths[row] + 1]]))[0, -1]
+            torch.testing.assert_close(came, expected, atol=1e-12, rtol=0)

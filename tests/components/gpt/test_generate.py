@@ -63,6 +63,32 @@ def test_it_ends_when_every_row_has_said_the_end_token(tiny):
     assert len(seen) == 2
 
 
+def test_a_row_that_has_ended_costs_no_further_work(tiny):
+    model = tiny()
+    prompts = [torch.randint(29, (length,)).tolist() for length in (7, 1, 4, 3, 6)]
+    free = complete(model, prompts, 15)  # past the context of 12 too
+    stop_id = free[0][3]
+    rows = []
+    model.body.blocks[0].attention.register_forward_pre_hook(lambda _, inputs: rows.append(inputs[0].shape[0]))
+    cut = complete(model, prompts, 15, stop_id=stop_id)
+    ends = [len(answer) + 1 for answer in cut]  # forward passes until the end token is said
+    assert len(set(ends)) > 2
+    assert rows == [sum(end > step for end in ends) for step in range(min(max(ends), 15))]
+
+
+@pytest.mark.parametrize("how", [{}, {"temperature": 3.0}])
+@pytest.mark.parametrize("positions", ["learned", "rotary"])
+def test_neighbours_that_end_move_no_answer(tiny, positions, how):
+    model = tiny(positions=positions).double()
+    prompts = [torch.randint(29, (1 + place % 9,)).tolist() for place in range(24)]
+    seeds = range(24)
+    free = complete(model, prompts, 20, seeds=seeds, batch_size=1, **how)
+    stop_id = free[0][3]
+    cut = [answer[: answer.index(stop_id)] if stop_id in answer else answer for answer in free]
+    assert len({len(answer) for answer in cut}) > 5
+    assert complete(model, prompts, 20, seeds=seeds, batch_size=24, stop_id=stop_id, **how) == cut
+
+
 @pytest.mark.parametrize("positions", ["learned", "rotary"])
 def test_tokens_before_the_context_do_not_matter(tiny, positions):
     model = tiny(positions=positions)

@@ -1,78 +1,95 @@
-"""Log-likelihoods against the model's own logits, one token at a time, and against what can be told by hand."""
+"""Likelihoods against torch's cross-entropy of each text by itself."""
 
 import math
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+import torch.nn.functional as F
 
-from components.gpt.likelihood import log_likelihoods
+from components.gpt.likelihood import Likelihood, likelihoods
 
-IDS = st.lists(st.integers(0, 28), min_size=1, max_size=6)
-VARIED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+PAIRS = [([1, 2, 3], [4, 5]), ([6], [7]), ([8, 9, 10, 11, 12], [13, 14, 15]), ([2, 3], [4] * 9)]
 
 
-def alone(model, context, continuation):
-    """Return the sum, token by token, each behind all that came before it, without batch or padding."""
-    total, seen = 0.0, list(context)
-    for token in continuation:
-        with torch.no_grad():
-            total += float(model(torch.tensor([seen]))[0, -1].double().log_softmax(0)[token])
-        seen.append(token)
-    return total
+def alone(model, context, ending):
+    """Return the log-likelihood of an ending, its text read by itself."""
+    ids = torch.tensor([*context, *ending])
+    with torch.no_grad():
+        logits = model(ids[None, :-1])[0, -len(ending) :]
+    return -F.cross_entropy(logits, ids[-len(ending) :], reduction="sum").item()
 
 
 @pytest.mark.parametrize("positions", ["learned", "rotary"])
-@VARIED
-@given(pairs=st.lists(st.tuples(IDS, IDS), min_size=1, max_size=7), batch_size=st.integers(1, 4))
-def test_neither_batch_nor_padding_moves_a_likelihood(tiny, positions, pairs, batch_size):
-    model = tiny(positions=positions).double()
-    contexts, continuations = zip(*pairs, strict=True)
-    found = log_likelihoods(model, contexts, continuations, batch_size)
-    assert found == pytest.approx([alone(model, *pair) for pair in pairs], abs=1e-5)
-    assert all(value <= 0 for value in found)
+@pytest.mark.parametrize("batch_size", [1, 3, 100])
+def test_an_ending_is_as_likely_as_the_model_by_itself_says_whatever_stands_beside_it(tiny, positions, batch_size):
+    model = tiny(positions=positions)  # reads 12 tokens
+    found = likelihoods(model, PAIRS, batch_size=batch_size)
+    assert [each.nats for each in found] == pytest.approx([alone(model, *pair) for pair in PAIRS], abs=1e-4)
+    assert [each.tokens for each in found] == [2, 1, 3, 9]
+    assert [each.tokens_cut for each in found] == [0, 0, 0, 0]
 
 
-def test_a_model_that_knows_nothing_gives_every_token_the_same_share(tiny):
+def test_more_logits_than_are_held_at_once_change_nothing(tiny, monkeypatch):
+    model = tiny()
+    whole = likelihoods(model, PAIRS)
+    monkeypatch.setattr("components.gpt.likelihood.POSITIONS", 2)
+    assert [each.nats for each in likelihoods(model, PAIRS)] == pytest.approx([each.nats for each in whole], abs=1e-5)
+
+
+def test_a_context_too_long_loses_its_beginning(tiny):
+    model = tiny()
+    (cut,) = likelihoods(model, [(list(range(20)), [21, 22])])
+    (rest,) = likelihoods(model, [(list(range(9, 20)), [21, 22])])  # 11 + 2 tokens: 12 are read, the last predicted
+    assert cut == Likelihood(rest.nats, 2, rest.is_greedy, tokens_cut=9)
+    assert rest.tokens_cut == 0
+
+
+def test_an_ending_that_greedy_writes_is_greedy_and_another_is_not(tiny):
     model = tiny()
     with torch.no_grad():
-        model.output_weight.zero_()
-    (found,) = log_likelihoods(model, [[1, 2]], [[3, 4, 5]])
-    assert found == pytest.approx(3 * math.log(1 / 29))
+        first = int(model(torch.tensor([[3, 1]]))[0, -1].argmax())
+        second = int(model(torch.tensor([[3, 1, first]]))[0, -1].argmax())
+    greedy, half = likelihoods(model, [([3, 1], [first, second]), ([3, 1], [first, (second + 1) % 29])])
+    assert (greedy.is_greedy, half.is_greedy) == (True, False)
 
 
-def test_the_probabilities_of_all_next_tokens_add_up_to_one(tiny):
-    found = log_likelihoods(tiny(), [[1, 2, 3]] * 29, [[token] for token in range(29)], 8)
-    assert sum(math.exp(value) for value in found) == pytest.approx(1.0)
+def test_the_mean_over_tokens_divides_by_the_endings():
+    assert Likelihood(nats=-6.0, tokens=4, is_greedy=False, tokens_cut=0).nats_per_token == -1.5
 
 
-def test_a_context_too_long_is_cut_from_the_left(tiny):
-    model = tiny()  # reads 12 tokens; the last of the continuation is not read
-    long, wanted = [7, *range(1, 12)], [20, 21, 22]
-    assert log_likelihoods(model, [long], [wanted]) == log_likelihoods(model, [long[2:]], [wanted])
-    assert log_likelihoods(model, [long], [wanted]) != log_likelihoods(model, [long[3:]], [wanted])
-    (whole,) = log_likelihoods(model, [[1]], [list(range(12))])
-    assert whole == pytest.approx(alone(model, [1], list(range(12))), abs=1e-4)
+def test_a_model_that_knows_nothing_finds_all_tokens_alike(tiny):
+    model = tiny()
+    with torch.no_grad():
+        model.body.token_embedding.weight.zero_()
+    (found,) = likelihoods(model, [([1], [2, 3, 4])])
+    assert found.nats == pytest.approx(-3 * math.log(29), abs=1e-5)
 
 
-def test_the_model_stays_in_the_mode_it_was_in(tiny):
-    model = tiny(drop_rate=0.5).train()
-    assert log_likelihoods(model, [[1]], [[2]]) == log_likelihoods(model, [[1]], [[2]])
-    assert model.training
+@pytest.mark.parametrize("training", [True, False])
+def test_dropout_is_off_and_the_mode_is_left_as_it_was(tiny, training):
+    model = tiny(drop_rate=0.5)
+    expected = likelihoods(model, PAIRS)
+    assert likelihoods(model.train(training), PAIRS) == expected
+    assert model.training is training
+
+
+def test_no_pairs_have_no_likelihood(tiny):
+    assert likelihoods(tiny(), []) == []
 
 
 @pytest.mark.parametrize(
-    ("given_", "message"),
+    ("pair", "message"),
     [
-        (([[1]], [[]]), "continuation 0 is empty"),
-        (([[1], []], [[1], [2]]), "context 1 is empty"),
-        (([[1]], []), "1 contexts and 0 continuations"),
-        (([[1]], [[2] * 13]), "continuation 0 has 13 tokens; expected at most the 12"),
-        (([[1]], [[2]], 0), "batch_size is 0; expected at least 1"),
+        (([], [1]), "pair 1: the context is empty; expected at least one token"),
+        (([1], []), "pair 1: the ending is empty; expected at least one token"),
+        (([1], [2] * 13), "pair 1: the ending has 13 tokens; the model reads 12 at once"),
     ],
-    ids=str,
 )
-def test_what_has_no_likelihood_is_refused(tiny, given_, message):
+def test_what_has_no_likelihood_is_refused_by_its_place(tiny, pair, message):
     with pytest.raises(ValueError, match=message):
-        log_likelihoods(tiny(), *given_)
+        likelihoods(tiny(), [([1], [2]), pair])
+
+
+def test_a_batch_of_none_is_refused(tiny):
+    with pytest.raises(ValueError, match="batch_size is 0; expected at least 1"):
+        likelihoods(tiny(), PAIRS, batch_size=0)

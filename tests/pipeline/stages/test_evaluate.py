@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from components.gpt import checkpoint
+from components.tasks.multiple_choice import read_choices
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from components.windows.windows import Windows
@@ -95,6 +96,36 @@ def test_a_prompt_longer_than_the_context_and_an_empty_one_can_be_gone_on_from(r
     assert [each["kind"] for each in samples] == ["greedy", "temperature 0.8, top all"] * 2
 
 
+def test_without_items_there_is_nothing_chosen(project):
+    assert paths.CHOICES.read_bytes() == b""
+    assert not [name for name in numbers() if name.startswith("multiple_choice")]
+
+
+ITEM = {"activity_label": "Baking", "ctx_a": "He takes flour.", "ctx_b": "then", "endings": ["he kneads it.", "a dog."]}
+
+
+def test_right_endings_are_counted_zero_and_one_shot_from_the_same_items(run):
+    items = [ITEM | {"source_id": f"video-{number}", "label": number % 2} for number in range(4)]
+    (paths.RAW_TASKS / "items.jsonl").write_text("".join(json.dumps(each) + "\n" for each in items))
+    how = {"file": "items.jsonl", "shots": [0, 1], "most": None, "batch_size": 3, "seed": 1}
+    run("evaluate", {"multiple_choice": how})
+    choices = read_choices(paths.CHOICES)
+    assert [(each.shots, each.answer) for each in choices] == [(shots, k % 2) for shots in (0, 1) for k in range(4)]
+    zero = choices[:4]
+    assert len({each.nats for each in zero}) == 1  # four times the same item, whose answers are two of each kind
+    found = numbers()
+    assert found["multiple_choice_items"] == 4
+    assert found["multiple_choice_0_shot_accuracy"] == found["multiple_choice_0_shot_accuracy_norm"] == 0.5
+    assert {"multiple_choice_1_shot_accuracy", "multiple_choice_1_shot_accuracy_norm"} < found.keys()
+
+
+def test_a_file_of_items_that_is_not_there_is_one_line(failure):
+    how = {"file": "absent.jsonl", "shots": [0], "most": None, "batch_size": 1, "seed": 1}
+    assert "evaluate.multiple_choice.file is absent.jsonl, but data/raw/tasks/absent.jsonl is not here" in failure(
+        "evaluate", {"multiple_choice": how}
+    )
+
+
 def test_a_truncated_base_model_is_one_line(failure):
     weights = paths.BASE / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
@@ -109,6 +140,6 @@ def test_a_truncated_base_model_is_one_line(failure):
 )
 def test_numbers_out_of_range_are_refused(wrong):
     right = {"batch_size": 1, "prompts": [], "max_new_tokens": 1, "temperature": 1.0, "seed": 0}
-    right |= {"top_k": None, "top_p": None}
+    right |= {"top_k": None, "top_p": None, "multiple_choice": None}
     with pytest.raises(settings.SettingsError, match=f"evaluate.*{next(iter(wrong))}"):
         settings.parse("evaluate", right | wrong, EvaluateSettings)

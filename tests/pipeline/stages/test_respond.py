@@ -117,3 +117,26 @@ def test_how_many_answer_side_by_side_moves_no_drawn_answer(run):
     alone = (paths.RESPONSES / "responses.jsonl").read_bytes()
     run("respond", how | {"batch_size": 5})
     assert (paths.RESPONSES / "responses.jsonl").read_bytes() == alone
+
+
+def test_prompts_too_long_for_the_context_are_cut_and_counted_or_refused(run, failure):
+    run("respond", {"examples": 0, "max_new_tokens": 60})  # of a context of 64
+    assert json.loads(paths.metrics("respond").read_text())["prompts_cut"] == 16
+    said = failure("respond", {"examples": 0, "max_new_tokens": 60, "past_context": "refuse"})
+    assert "tokens and up to 60 more follow; the model reads 64 at once" in said
+    assert not paths.RESPONSES.exists()
+
+
+def test_empty_answers_are_kept_counted_and_scored(run):
+    model = checkpoint.load(paths.ASSISTANT)
+    with torch.no_grad():  # it says nothing but the end of text
+        model.body.final_norm.weight.zero_()
+        model.body.final_norm.bias.fill_(1)
+        model.output_weight.zero_()[-1] = 1
+    checkpoint.save(model, paths.ASSISTANT)
+    run("respond", {"examples": 0})
+    assert [each.answer for each in responses() if each.model == TUNED] == [""] * 8
+    assert json.loads(paths.metrics("respond").read_text())["empty_answers"] == 8
+    run("score", {"metrics": ["exact_match"]})
+    scores = read_json_lines(paths.SCORES / "scores.jsonl")
+    assert [each["value"] for each in scores if each["model"] == TUNED] == [0.0] * 8
