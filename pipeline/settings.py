@@ -56,7 +56,7 @@ def parse(section: str, values: object, settings: type[Any]) -> Any:
         as_json = json.dumps(values, default=str)  # a bare 2024-01-01 is a date to YAML; here it is text
         return TypeAdapter(settings).validate_json(as_json, strict=True, extra="forbid")
     except ValidationError as error:
-        problems = [_problem(section, detail) for detail in error.errors(include_url=False)]
+        problems = [_problem(section, detail) for detail in error.errors(include_url=False) if _is_meant(detail)]
         raise SettingsError("; ".join(problems)) from None
 
 
@@ -103,7 +103,7 @@ def flatten(values: Mapping[str, object], prefix: str = "") -> dict[str, object]
 
 def _problem(section: str, detail: Any) -> str:
     """Return one problem as pydantic found it, in our words: dotted name, what is wrong, what came."""
-    name = ".".join([section, *(str(part) for part in detail["loc"])])
+    name = ".".join([section, *(str(part) for part in detail["loc"] if not _is_alternative(part))])
     kind = detail["type"]
     if kind == "value_error":  # a dataclass's own words begin with its field's name
         return f"{name}.{detail['ctx']['error']}"
@@ -113,3 +113,16 @@ def _problem(section: str, detail: Any) -> str:
     shown = came if len(came) <= SHOWN_CHARACTERS else f"{came[:SHOWN_CHARACTERS]}..."
     expected = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")
     return f"{name} is {shown}; expected {expected}"
+
+
+def _is_alternative(part: str | int) -> bool:
+    """Return whether a part of a problem's place is no setting's name, but one of the types that a setting may have."""
+    return isinstance(part, str) and (part.startswith("literal[") or part[:1].isupper())
+
+
+def _is_meant(detail: Any) -> bool:
+    """Return whether a problem is with what was meant: where a word or a mapping will do, one of them was tried."""
+    if not (detail["loc"] and _is_alternative(detail["loc"][-1])):
+        return True
+    unmeant = "literal_error" if isinstance(detail["input"], dict) else "dataclass_type"
+    return bool(detail["type"] != unmeant)

@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from components.gpt.attention import attend
@@ -91,13 +91,20 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(config.emb_dim, config.emb_dim)
 
     def forward(
-        self, x: Float[Tensor, "batch token emb_dim"], cache: LayerCache | None = None, rotary: Angles | None = None
+        self,
+        x: Float[Tensor, "batch token emb_dim"],
+        cache: LayerCache | None = None,
+        rotary: Angles | None = None,
+        mask: Bool[Tensor, "batch 1 token token"] | None = None,
     ) -> Float[Tensor, "batch token emb_dim"]:
-        """Return for each token a mixture of the values it looks at; `rotary` are the angles of rotary positions."""
+        """Return for each token a mixture of the values it looks at.
+
+        `rotary` are the angles of rotary positions; `mask` says which tokens each looks at (None: itself and all before
+        it).
+        """
         qkv = self.qkv(x).unflatten(-1, (3, self.n_heads, -1))  # (batch, token, 3, heads, emb_dim / heads)
         values = qkv[:, :, 2].transpose(1, 2)  # (batch, heads, token, emb_dim / heads), as are queries and keys
         queries, keys = (qkv[:, :, :2] if rotary is None else rotated(qkv[:, :, :2], rotary)).permute(2, 0, 3, 1, 4)
-        mask = None
         if cache is not None:
             keys, values, mask = cache.append(keys, values)
         mixed = attend(queries, keys, values, mask=mask, drop_rate=self.drop_rate if self.training else 0.0)
@@ -140,10 +147,14 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(config.drop_rate)
 
     def forward(
-        self, x: Float[Tensor, "batch token emb_dim"], cache: LayerCache | None = None, rotary: Angles | None = None
+        self,
+        x: Float[Tensor, "batch token emb_dim"],
+        cache: LayerCache | None = None,
+        rotary: Angles | None = None,
+        mask: Bool[Tensor, "batch 1 token token"] | None = None,
     ) -> Float[Tensor, "batch token emb_dim"]:
         """Return the vectors with what this block adds."""
-        x = x + self.dropout(self.attention(self.attention_norm(x), cache, rotary))
+        x = x + self.dropout(self.attention(self.attention_norm(x), cache, rotary, mask))
         out: Tensor = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
         return out
 
@@ -162,17 +173,25 @@ class Body(nn.Module):
         self.final_norm = nn.LayerNorm(config.emb_dim)
 
     def forward(
-        self, ids: Int64[Tensor, "batch token"], cache: Cache | None = None
+        self,
+        ids: Int64[Tensor, "batch token"],
+        cache: Cache | None = None,
+        positions: Int64[Tensor, "batch token"] | None = None,
     ) -> Float[Tensor, "batch token emb_dim"]:
         """Return a vector for each token; with a cache, `ids` are the tokens that follow the cached ones.
 
+        `positions` are as in `GPT`, and go without a cache.
+
         Raises ValueError for more tokens than context_length.
         """
+        assert cache is None or positions is None, "cached tokens have their own positions"
+        mask = None if positions is None else _within_texts(positions)
         start = cache.count if cache else 0
         end = start + ids.shape[1]
         if end > self.config.context_length:
             raise ValueError(f"ids are {end} tokens long; the model reads at most {self.config.context_length}")
-        positions = cache.positions[:, start:end] if cache else torch.arange(start, end, device=ids.device)[None]
+        if positions is None:
+            positions = cache.positions[:, start:end] if cache else torch.arange(start, end, device=ids.device)[None]
         x: Tensor = self.token_embedding(ids)
         rotary = None
         if self.position_embedding is None:
@@ -181,9 +200,15 @@ class Body(nn.Module):
             x = x + self.position_embedding(positions)
         x = self.dropout(x)
         for layer, block in enumerate(self.blocks):
-            x = block(x, cache.layers[layer] if cache else None, rotary)
+            x = block(x, cache.layers[layer] if cache else None, rotary, mask)
         out: Tensor = self.final_norm(x)
         return out
+
+
+def _within_texts(positions: Int64[Tensor, "batch token"]) -> Bool[Tensor, "batch 1 token token"]:
+    """Return for each token which it looks at: itself and those before it in its own text."""
+    text = (positions == 0).cumsum(dim=1)
+    return (text[:, :, None] == text[:, None, :]).tril()[:, None]
 
 
 class GPT(nn.Module):
@@ -205,18 +230,26 @@ class GPT(nn.Module):
         self.to_empty(device=torch.get_default_device())
         draw_weights(self)
 
-    def forward(self, ids: Int64[Tensor, "batch token"]) -> Float[Tensor, "batch token vocab"]:
+    def forward(
+        self, ids: Int64[Tensor, "batch token"], positions: Int64[Tensor, "batch token"] | None = None
+    ) -> Float[Tensor, "batch token vocab"]:
         """Return the logits of the token that follows each token.
+
+        `positions` tell several texts in one row apart: each token's place in its own text, so that a text begins
+        wherever there is a 0. No text sees another: the logits are those of each text alone. None: one text a row.
 
         Raises ValueError for more tokens than context_length.
         """
-        return self.logits(self.hidden(ids))
+        return self.logits(self.hidden(ids, positions=positions))
 
     def hidden(
-        self, ids: Int64[Tensor, "batch token"], cache: Cache | None = None
+        self,
+        ids: Int64[Tensor, "batch token"],
+        cache: Cache | None = None,
+        positions: Int64[Tensor, "batch token"] | None = None,
     ) -> Float[Tensor, "batch token emb_dim"]:
         """Return each token's vector after the final norm; with a cache, of the tokens that follow the cached ones."""
-        hidden: Tensor = self.body(ids, cache)
+        hidden: Tensor = self.body(ids, cache, positions)
         return hidden
 
     def logits(self, hidden: Float[Tensor, "*any emb_dim"]) -> Float[Tensor, "*any vocab"]:

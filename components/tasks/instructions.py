@@ -1,10 +1,9 @@
-"""Instructions with their answers: read, written as prompts, and turned into padded or packed batches."""
+"""Instructions with their answers: read, written as prompts, and turned into padded batches."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from jaxtyping import Int64
@@ -12,8 +11,8 @@ from torch import Tensor
 
 from components.tasks import rows
 from components.tasks.files import Empty, LeaveOut, numbered, read_text, text_fields
+from components.tasks.templates import Name, OwnTemplate, Template, spelled_out
 
-Template = Literal["alpaca", "phi3", "plain"]
 Batch = tuple[Int64[Tensor, "batch token"], Int64[Tensor, "batch token"]]
 IGNORED = -100
 """The target that a loss leaves out: torch's cross_entropy, ignore_index."""
@@ -68,33 +67,22 @@ def read_alpaca(path: Path, leave_out: LeaveOut | None = None) -> list[Instructi
 
 
 def prompt(record: Instruction, template: Template) -> str:
-    """Return what the model is shown; `completion` follows it.
-
-    Sources: alpaca: github.com/tatsu-lab/stanford_alpaca, without its second preamble, as the book writes it (section
-    7.2); phi3: the book's exercise 7.1 (rasbt/LLMs-from-scratch,
-    ch07/01_main-chapter-code/exercise_experiments.py). plain: three lines, for a small model with a short context.
-    """
-    match template:
-        case "alpaca":
-            given = f"\n\n### Input:\n{record.input}" if record.input else ""
-            return (
-                "Below is an instruction that describes a task. Write a response that appropriately completes the"
-                f" request.\n\n### Instruction:\n{record.instruction}{given}\n\n### Response:\n"
-            )
-        case "phi3":
-            given = f"\n{record.input}" if record.input else ""
-            return f"<|user|>\n{record.instruction}{given}\n<|assistant|>:\n"
-        case "plain":
-            given = f"{record.input}\n" if record.input else ""
-            return f"{record.instruction}\n{given}Answer:"
+    """Return what the model is shown; `completion` follows it."""
+    texts = spelled_out(template)
+    if not record.input and texts.no_input is not None:
+        return texts.no_input.format(instruction=record.instruction)
+    return texts.prompt.format(instruction=record.instruction, input=record.input)
 
 
 def completion(record: Instruction, template: Template) -> str:
-    """Return what the model should write after the prompt, to be followed by the end token.
+    """Return what the model should write after the prompt, to be followed by the end token."""
+    return spelled_out(template).response.format(output=record.output)
 
-    In "plain" it begins with a space, as words do in running text: what is copied from the prompt has the same tokens.
-    """
-    return f" {record.output}" if template == "plain" else record.output
+
+def read_template(path: Path) -> Template:
+    """Return the template that a task's file names or spells out (its `template`)."""
+    template: Name | dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["template"]
+    return OwnTemplate(**template) if isinstance(template, dict) else template
 
 
 def full(record: Instruction, template: Template) -> str:
@@ -102,33 +90,16 @@ def full(record: Instruction, template: Template) -> str:
     return prompt(record, template) + completion(record, template)
 
 
-def worked_examples(records: Sequence[Instruction], count: int) -> dict[str, list[Instruction]]:
-    """Return for each kind its `count` shortest records, no output twice: examples that leave room in the context.
-
-    Taken from the training split. Fewer where a kind has fewer outputs. Of equally long ones the first id comes first.
-    """
-    shown: dict[str, list[Instruction]] = {}
-    for record in sorted(records, key=lambda record: (len(full(record, "plain")), record.id)):
-        chosen = shown.setdefault(record.kind, [])
-        if len(chosen) < count and record.output not in {each.output for each in chosen}:
-            chosen.append(record)
-    return shown
-
-
-def few_shot(shown: Sequence[Instruction], record: Instruction, template: Template) -> str:
-    """Return the record's prompt after examples with their answers: what an untuned model needs to know the task."""
-    return "\n\n".join([*(full(example, template) for example in shown), prompt(record, template)])
-
-
-def answer(text: str, template: Template) -> str:
+def answer_in(text: str, template: Template) -> str:
     r"""Return the answer in what a model wrote after a prompt, without white space around it.
 
-    In "plain" an answer is one line: an untuned model never ends by itself, and what it adds is not held against it.
+    Freed of what the template's response puts before and after an output, where that is there.
 
-    >>> answer(" walk\nWhat is it called?", "plain")
-    'walk'
+    >>> answer_in(" So: 3.\n", OwnTemplate("{instruction} {input}", None, "So: {output}."))
+    '3'
     """
-    return text.strip().partition("\n")[0].strip() if template == "plain" else text.strip()
+    before, _, after = spelled_out(template).response.format(output="\0").partition("\0")
+    return text.strip().removeprefix(before.strip()).removesuffix(after.strip()).strip()
 
 
 @dataclass(frozen=True)
@@ -179,23 +150,6 @@ def row(example: Example, end_of_text: int, *, mask_prompt: bool) -> Row:
     return Row(inputs, [IGNORED] * n_masked + targets[n_masked:])
 
 
-def pack(examples: Sequence[Row], length: int, end_of_text: int) -> list[Row]:
-    """Return fewer, longer rows: examples in their order, joined by the end token, up to `length` tokens a row.
-
-    No row is cut and none shares a row that it does not fit into. What follows a joining end token is no target: nobody
-    can know which example comes next. Raises ValueError for an example longer than `length`.
-    """
-    packed: list[Row] = []
-    for number, example in enumerate(examples):
-        if len(example.inputs) > length:
-            raise ValueError(f"example {number} has {len(example.inputs)} tokens; expected at most {length}")
-        if packed and len(packed[-1].inputs) + 1 + len(example.inputs) <= length:
-            before = packed.pop()
-            example = Row([*before.inputs, end_of_text, *example.inputs], [*before.targets, IGNORED, *example.targets])
-        packed.append(example)
-    return packed
-
-
 class Batches:
     """Batches of `(inputs, targets)`, padded to the longest row of each, the same for the same seed and index.
 
@@ -221,6 +175,15 @@ class Batches:
     def in_order(self) -> Iterator[Batch]:
         """Yield every row once, in order, the last batch short."""
         return (self._batch(chosen) for chosen in rows.in_order(len(self.rows), self.batch_size))
+
+    @property
+    def padding_share(self) -> float:
+        """Share of the first epoch's batches that holds no example; 0..1."""
+        held = padded = 0
+        for index in range(self.steps_per_epoch):
+            lengths = [len(self.rows[k].inputs) for k in self.chosen(index)]
+            held, padded = held + sum(lengths), padded + max(lengths) * len(lengths)
+        return 1 - held / padded
 
     def _batch(self, chosen: Sequence[int]) -> Batch:
         batch = [self.rows[k] for k in chosen]

@@ -23,6 +23,22 @@ def shuffled(index: int, n_rows: int, batch_size: int, seed: int) -> list[int]:
     return rows
 
 
+def endless(index: int, n_rows: int, batch_size: int, seed: int) -> list[int]:
+    """Return the row numbers of batch `index` (from 0) of one epoch after another, each in a new seeded order.
+
+    No row is left out: a batch takes the last rows of an epoch and the first of the next.
+
+    >>> [endless(index, 3, 2, seed=1) for index in range(3)]
+    [[0, 1], [2, 2], [0, 1]]
+    """
+    found: list[int] = []
+    while len(found) < batch_size:
+        epoch, start = divmod(index * batch_size + len(found), n_rows)
+        order = np.random.default_rng([seed, epoch]).permutation(n_rows)
+        found += order[start : start + batch_size - len(found)].tolist()
+    return found
+
+
 def in_order(n_rows: int, batch_size: int) -> Iterator[range]:
     """Yield every row number once, in order, the last batch short."""
     for start in range(0, n_rows, batch_size):

@@ -30,20 +30,22 @@ def next_token(model: nn.Module, batch: Batch) -> tuple[Float[Tensor, ""], Int64
     """Return the summed cross entropy of each next token, and how many there are.
 
     `batch` is (inputs, targets), both int64 (batch, token), targets being the inputs one position later; a target of
-    `IGNORED` is neither summed nor counted. `model(inputs)` gives logits (batch, token, vocab).
+    `IGNORED` is neither summed nor counted. `model(inputs)` gives logits (batch, token, vocab). A third tensor tells
+    several texts in a row apart, as in `GPT`: `model(inputs, positions=third)`.
 
     The logits of a GPT, which has `hidden` and `output_weight`, are made and forgotten a few rows at a time, with their
     gradient: never all at once, and faster on a CPU, whose caches hold them. Not when compiled: the compiler's cross
     entropy does without them by itself.
     """
-    inputs, targets = batch
+    inputs, targets = batch[:2]
+    packing = {"positions": batch[2]} if len(batch) > 2 else {}
     count = (targets != IGNORED).sum()
     weight: Tensor | None = None if torch.compiler.is_compiling() else getattr(model, "output_weight", None)
     if weight is None:
         # Under autocast the logits are bfloat16: 8 bits of mantissa are too few to sum thousands of exponentials.
-        logits: Float[Tensor, "row vocab"] = model(inputs).flatten(0, 1).float()
+        logits: Float[Tensor, "row vocab"] = model(inputs, **packing).flatten(0, 1).float()
         return F.cross_entropy(logits, targets.flatten(), ignore_index=IGNORED, reduction="sum"), count
-    hidden = model.hidden(inputs).flatten(0, 1)  # type: ignore[operator]  # (batch * token, emb_dim)
+    hidden = model.hidden(inputs, **packing).flatten(0, 1)  # type: ignore[operator]  # (batch * token, emb_dim)
     is_trained = torch.is_grad_enabled()
     total: Tensor = _InParts.apply(hidden, weight, targets.flatten(), is_trained)  # type: ignore[no-untyped-call]
     return total, count

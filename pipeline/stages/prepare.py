@@ -1,5 +1,6 @@
 """Make the two tasks: labelled texts and instructions, without duplicates, split so that nothing leaks."""
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,8 +13,9 @@ import pandas as pd
 from components.tasks import pydocs, splits
 from components.tasks.classification import Labelled, balance, read_sms
 from components.tasks.files import LeftOut, read_records, write_records
-from components.tasks.instructions import Instruction, Template, read_alpaca, within
+from components.tasks.instructions import Instruction, read_alpaca, within
 from components.tasks.splits import SPLITS, R, Record, Shares, Split
+from components.tasks.templates import OwnTemplate, Template
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from pipeline import checks, paths, tracking
@@ -65,7 +67,7 @@ class InstructionSettings(HeldOutSettings):
     kinds: tuple[pydocs.Kind, ...]
     """Kinds of question that are asked; read for pydocs."""
     template: Template
-    """How a record is written as a prompt."""
+    """How a record is written as a prompt and a response: by name, or spelled out."""
     max_tokens: int | None
     """Longest record, tokens of prompt and answer; longer ones are left out and counted; null keeps all."""
 
@@ -154,7 +156,9 @@ def make_instructions(settings: InstructionSettings, contract: ContractSettings)
         parts = splits.by_position(found, settings.shares.train, settings.shares.test)
     else:
         parts = splits.by_group(found, sides(found, settings))
-    _write(paths.INSTRUCTIONS, capped(parts, settings), {"template": settings.template})
+    template = settings.template
+    spelled = dataclasses.asdict(template) if isinstance(template, OwnTemplate) else template
+    _write(paths.INSTRUCTIONS, capped(parts, settings), {"template": spelled})
     return len(too_long), left_out
 
 

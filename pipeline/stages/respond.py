@@ -16,7 +16,8 @@ from components.gpt.model import GPT
 from components.scoring.response import Response
 from components.scoring.score import Score
 from components.tasks.files import read_records, write_records
-from components.tasks.instructions import Instruction, Template, completion, full, prompt
+from components.tasks.instructions import Instruction, answer_in, completion, full, prompt, read_template
+from components.tasks.templates import Template
 from components.tokenizer.bpe import Tokenizer
 from pipeline import checks, machine, paths, starting, tracking
 from pipeline.orchestration import gpu, io, stage
@@ -72,7 +73,7 @@ def respond(respond: RespondSettings) -> None:
 def answer(settings: RespondSettings) -> dict[str, int]:
     """Answer with each model and write the responses, records in their order; return what was cut or left out."""
     records = read_records(paths.INSTRUCTIONS / "test.jsonl", Instruction)
-    task = json.loads((paths.INSTRUCTIONS / "task.json").read_text(encoding="utf-8"))
+    template = read_template(paths.INSTRUCTIONS / "task.json")
     origin = json.loads((paths.ASSISTANT / "origin.json").read_text(encoding="utf-8"))
     tokenizer = Tokenizer.load(paths.TOKENIZER)
     tuned, untuned = checkpoint.load(paths.ASSISTANT), starting.first_weights(origin["start_from"])
@@ -82,15 +83,15 @@ def answer(settings: RespondSettings) -> dict[str, int]:
             f"respond.max_new_tokens is {settings.max_new_tokens}; expected less than the "
             f"{tuned.config.context_length} tokens that the model reads at once"
         )
-    plain = [prompt(record, task["template"]) for record in records]
+    plain = [prompt(record, template) for record in records]
     rounds: list[tuple[str, GPT, list[str]]] = [(TUNED, tuned, plain), (UNTUNED, untuned, plain)]
     if settings.examples:
         shown = read_records(paths.INSTRUCTIONS / "train.jsonl", Instruction)
-        prompts = with_examples(records, shown, task["template"], settings.examples, room, tokenizer)
+        prompts = with_examples(records, shown, template, settings.examples, room, tokenizer)
         rounds.append((SHOWN, untuned, prompts))
     # An untuned model does not stop by itself: behind examples its answer ends where theirs do.
     end_of_example = BETWEEN if any("\n" in each.output for each in records) else "\n"
-    expected = [tokenizer.encode(completion(record, task["template"])) for record in records]
+    expected = [tokenizer.encode(completion(record, template)) for record in records]
     responses: list[Response] = []
     expectations: list[Score] = []
     too_long = 0
@@ -113,7 +114,16 @@ def answer(settings: RespondSettings) -> dict[str, int]:
         if name == SHOWN:
             answers = [text.split(end_of_example)[0].strip() for text in answers]
         responses += [
-            Response(name, each.id, each.kind, each.group, each.instruction, each.input, each.output, text)
+            Response(
+                name,
+                each.id,
+                each.kind,
+                each.group,
+                each.instruction,
+                each.input,
+                each.output,
+                answer_in(text, template),
+            )
             for each, text in zip(records, answers, strict=True)
         ]
         expectations += of_expected(name, model, [each.id for each in records], encoded, expected, settings.batch_size)

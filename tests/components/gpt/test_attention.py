@@ -13,8 +13,24 @@ def test_the_gradients_are_those_of_torchs_attention(tokens, monkeypatch):
     generator = torch.Generator().manual_seed(0)
     heads = [torch.randn(2, 3, tokens, 4, generator=generator) for _ in range(4)]
     ours, theirs = ([each.clone().requires_grad_() for each in heads[:3]] for _ in range(2))
-    mixed = attention._Causal.apply(*ours)
+    mixed = attention._Causal.apply(*ours, None)
     expected = F.scaled_dot_product_attention(*theirs, is_causal=True)
+    assert torch.allclose(mixed, expected, atol=1e-6)
+    mixed.backward(heads[3])
+    expected.backward(heads[3])
+    for mine, yours in zip(ours, theirs, strict=True):
+        assert torch.allclose(mine.grad, yours.grad, atol=1e-5)
+
+
+def test_the_gradients_under_a_mask_are_those_of_torchs_attention(monkeypatch):
+    monkeypatch.setattr(attention, "ROWS", 8)
+    generator = torch.Generator().manual_seed(0)
+    heads = [torch.randn(2, 3, 21, 4, generator=generator) for _ in range(4)]
+    text = torch.tensor([[0] * 5 + [1] * 16, [0] * 20 + [1]])  # two rows, each of two texts
+    mask = (text[:, :, None] == text[:, None, :]).tril()[:, None]
+    ours, theirs = ([each.clone().requires_grad_() for each in heads[:3]] for _ in range(2))
+    mixed = attention._Causal.apply(*ours, mask)
+    expected = F.scaled_dot_product_attention(*theirs, mask)
     assert torch.allclose(mixed, expected, atol=1e-6)
     mixed.backward(heads[3])
     expected.backward(heads[3])

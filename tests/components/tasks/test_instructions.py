@@ -12,19 +12,15 @@ from components.tasks.instructions import (
     Example,
     Instruction,
     Row,
-    Template,
-    answer,
     completion,
     encode,
-    few_shot,
     full,
-    pack,
     prompt,
     read_alpaca,
     row,
     within,
-    worked_examples,
 )
+from components.tasks.templates import Template
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 BOOK = DATA / "book" / "instruction-data.json"
@@ -101,33 +97,6 @@ def test_a_prompt_never_shows_the_output(template: Template):
     assert "SECRET" not in prompt(instruction(output="SECRET"), template)
 
 
-def test_worked_examples_are_the_shortest_of_each_kind_with_different_outputs():
-    def record(id: str, kind: str, given: str, output: str) -> Instruction:
-        return Instruction(id=id, kind=kind, group="g", instruction="Q?", input=given, output=output)
-
-    a, longer, same, other, long = (
-        record("a", "count", "f(x)", "1"),
-        record("b", "count", "f(x, y)", "2"),
-        record("c", "count", "g(xy)", "1"),
-        record("d", "name", "f(x)", "f"),
-        record("e", "count", "f(x, y, z)", "3"),
-    )
-    assert worked_examples([long, same, longer, other, a], 2) == {"count": [a, longer], "name": [other]}
-
-
-def test_a_few_shot_prompt_shows_answers_first_and_none_to_its_own_question():
-    shown, asked = instruction("One?", output="1"), instruction("Two?", output="2")
-    assert few_shot([shown], asked, "plain") == "One?\nAnswer: 1\n\nTwo?\nAnswer:"
-
-
-def test_a_plain_answer_is_the_first_line():
-    assert answer(" walk \nWhat is its name?", "plain") == "walk"
-
-
-def test_other_answers_keep_their_lines():
-    assert answer("\nOne.\n\nTwo.\n", "alpaca") == "One.\n\nTwo."
-
-
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -180,15 +149,9 @@ def test_an_end_token_inside_a_text_is_a_target_like_any_other():
     assert targets.tolist() == [[50256, 2, 50256], [50256, -100, -100]]
 
 
-def test_packed_rows_hold_whole_examples_joined_by_the_end_token():
-    examples = [Example([1], [2]), Example([3], [4, 5]), Example([6], [7])]
-    packed = pack([row(example, 9, mask_prompt=True) for example in examples], 6, end_of_text=9)
-    assert packed == [Row([1, 2, 9, 3, 4, 5], [2, 9, -100, 4, 5, 9]), Row([6, 7], [7, 9])]
-
-
-def test_an_example_longer_than_the_row_is_refused():
-    with pytest.raises(ValueError, match="example 1 has 4 tokens; expected at most 3"):
-        pack([Row([1], [9]), Row([1, 2, 3, 4], [2, 3, 4, 9])], 3, end_of_text=9)
+def test_what_pads_the_first_epochs_batches_is_counted():
+    rows = [row(Example([], tokens), 0, mask_prompt=False) for tokens in ([1, 2, 3], [1])]
+    assert Batches(rows, 2, seed=1, end_of_text=0).padding_share == pytest.approx(2 / 6)
 
 
 def test_the_same_seed_and_index_give_the_same_batch():

@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from components.tasks.rows import in_order, shuffled, steps_per_epoch
+from components.tasks.rows import endless, in_order, shuffled, steps_per_epoch
 
 
 def test_an_epoch_shows_every_row_once():
@@ -33,6 +33,14 @@ def test_the_short_rest_of_an_epoch_is_left_out():
 def test_a_batch_larger_than_the_rows_or_empty_is_refused(batch_size: int):
     with pytest.raises(ValueError, match=rf"batch_size is {batch_size}; expected 1..11"):
         steps_per_epoch(11, batch_size)
+
+
+def test_endless_batches_leave_no_row_out_and_may_be_larger_than_an_epoch():
+    taken = list(itertools.chain(*(endless(index, 5, 4, seed=1) for index in range(5))))
+    epochs = [taken[start : start + 5] for start in range(0, 20, 5)]
+    assert [sorted(epoch) for epoch in epochs] == [[0, 1, 2, 3, 4]] * 4
+    assert epochs[0] != epochs[1]
+    assert sorted(endless(0, 2, 4, seed=1)) == [0, 0, 1, 1]
 
 
 def test_in_order_ends_with_a_short_batch():

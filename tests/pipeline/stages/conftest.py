@@ -34,7 +34,7 @@ TINY: dict[str, Any] = {
     },
     "screen": {"records": {"most_near": 1.0, "most_13_gram": 1.0}, "pretraining": {"most_13_gram": 1.0}},  # so few
     "finetune_classifier": {"max_length": 32, **TRAINING},
-    "finetune_instructions": {**TRAINING},
+    "finetune_instructions": {**TRAINING, "row_tokens": 64},
     "respond": {"max_new_tokens": 4, "examples": 1},
     "report": {"resamples": 50},
 }

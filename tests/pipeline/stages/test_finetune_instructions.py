@@ -34,16 +34,16 @@ def test_the_assistant_is_the_base_model_changed_and_remembers_it(project):
 def test_only_the_answer_and_the_end_are_learned_where_the_prompt_is_masked(project):
     tokenizer, model = Tokenizer.load(paths.TOKENIZER), checkpoint.load(paths.BASE)
     first = read_records(paths.INSTRUCTIONS / "validation.jsonl", Instruction)[0]
-    row = read_rows("validation", model, tokenizer, parsed(packed=False))[0]
+    row = read_rows("validation", model, tokenizer, parsed(row_tokens=None))[0]
     learned = [token for token in row.targets if token != IGNORED]
     assert tokenizer.decode(learned[:-1]) == f" {first.output}"
     assert learned[-1] == tokenizer.end_of_text
-    whole = read_rows("validation", model, tokenizer, parsed(packed=False, mask_prompt=False))[0]
+    whole = read_rows("validation", model, tokenizer, parsed(row_tokens=None, mask_prompt=False))[0]
     assert IGNORED not in whole.targets
 
 
 def test_no_step_leaves_the_first_weights_as_they_are(run):
-    run("finetune_instructions", {"packed": False, "mask_prompt": False, "max_steps": 0})
+    run("finetune_instructions", {"row_tokens": None, "mask_prompt": False, "max_steps": 0})
     assert checkpoint.sha256(paths.ASSISTANT) == checkpoint.sha256(paths.BASE)
     records = len(read_records(paths.INSTRUCTIONS / "train.jsonl", Instruction))
     assert (numbers()["steps"], numbers()["train_rows"]) == (0, records)
@@ -54,9 +54,25 @@ def test_a_record_longer_than_the_context_is_one_line(failure):
     records = read_records(file, Instruction)
     write_records([*records, Instruction("long", "name", "g", "Repeat it. " * 20, "", "No.")], file)
     said = failure("finetune_instructions")
-    assert said.startswith("record long has ")
-    assert "the model reads at most 64" in said
+    assert f"train.jsonl, row {len(records) + 1}: record long has " in said
+    assert said.endswith(
+        "finetune_instructions.row_tokens has room for at most 64; "
+        "prepare.instructions.max_tokens: 64 leaves such records out"
+    )
     assert not paths.ASSISTANT.exists()
+
+
+def test_a_prompt_longer_than_the_context_is_refused_before_training(failure):
+    file = paths.INSTRUCTIONS / "train.jsonl"
+    write_records([Instruction("long", "name", "g", "Repeat it. " * 20, "", "No.")], file)
+    said = failure("finetune_instructions", {"row_tokens": None})
+    assert said.startswith("data/tasks/instructions/train.jsonl, row 1: record long has ")
+    assert "of them its prompt; the model reads at most 64; " in said
+
+
+def test_rows_longer_than_the_context_are_refused(failure):
+    said = failure("finetune_instructions", {"row_tokens": 65})
+    assert said == "finetune_instructions.row_tokens is 65; expected 1..64 (what the model reads at once), or null"
 
 
 def test_published_weights_that_no_source_brings_are_one_line(failure):

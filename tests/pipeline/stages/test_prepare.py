@@ -10,7 +10,7 @@ import pytest
 
 from components.tasks.classification import Labelled
 from components.tasks.files import read_records
-from components.tasks.instructions import Instruction, full
+from components.tasks.instructions import Instruction, full, prompt, read_template
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from pipeline import paths, settings
@@ -184,6 +184,37 @@ def test_a_contract_that_cannot_be_kept_is_refused_by_its_dotted_name(contract, 
     with pytest.raises(settings.SettingsError) as refused:
         settings.parse("prepare", values, PrepareSettings)
     assert said in str(refused.value)
+
+
+OWN = {"prompt": "Q: {instruction} {input}\nA:", "no_input": None, "response": " {output}"}
+
+
+def test_an_own_template_is_kept_with_the_task(run):
+    run("prepare", {"instructions": {"template": OWN}})
+    template = read_template(paths.INSTRUCTIONS / "task.json")
+    assert prompt(Instruction("1", "k", "g", "Add.", "1, {2}", "3"), template) == "Q: Add. 1, {2}\nA:"
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("alpacca", "template is \"alpacca\"; expected 'alpaca', 'phi3' or 'plain'"),
+        ({"prompt": "{instruction} {input}", "no_input": None}, "template.response is missing"),
+        (OWN | {"response": "Yes."}, "template.response has no place for {output}; expected {output}"),
+        (
+            OWN | {"prompt": "{question}"},
+            "template.prompt has a place for {question}; expected {instruction} and {input}, and {{ or }} for a brace",
+        ),
+        (OWN | {"system": "You are."}, "template.system is no setting"),
+    ],
+    ids=str,
+)
+def test_a_template_that_cannot_be_used_is_refused_by_its_dotted_name(template, said):
+    values = settings.read(ROOT / paths.PARAMS)["prepare"]
+    values["instructions"]["template"] = template
+    with pytest.raises(settings.SettingsError) as refused:
+        settings.parse("prepare", values, PrepareSettings)
+    assert str(refused.value) == f"prepare.instructions.{said}"
 
 
 def test_a_task_file_that_is_not_here_is_one_line(failure):
