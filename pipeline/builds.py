@@ -15,13 +15,13 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline import dag, paths, settings, tracking
+from pipeline import dag, paths, predictions, settings, tracking
 
 WORKSPACE = "workspace"
 REPORT = "report"  # the stage that is running while a build is kept: its entry in dvc.lock is of an earlier one
 FOLDER = Path("build")  # of an MLflow run's artifacts
 OUTPUTS = (
-    paths.PREDICTIONS / "predictions.csv",
+    *(predictions.file(who) for who in predictions.WHO),
     paths.CLASSIFICATION / "test.jsonl",
     paths.RESPONSES / "responses.jsonl",
     paths.SCORES / "scores.jsonl",
@@ -190,6 +190,8 @@ def _fetch(build: Build) -> None:
             continue
         (build.folder / path).parent.mkdir(parents=True, exist_ok=True)
         try:
+            if path.name not in {Path(each).name for each in files.ls(path.parent.as_posix(), detail=False)}:
+                continue  # built before there was such a file
             files.get_file(path.as_posix(), str(build.folder / path))
         except (FileNotFoundError, DataIndexDirError):  # the file is lost, or what was in its folder
             raise ValueError(

@@ -1,6 +1,5 @@
 """What a build has found, read from its files: scores with intervals, tuned against every other, headline numbers."""
 
-import csv
 import json
 import re
 from collections import defaultdict
@@ -12,11 +11,12 @@ from components.overlap.found import Count
 from components.scoring.agreement import Agreement, agreement
 from components.scoring.response import Response
 from components.scoring.score import Score
-from components.scoring.statistics import Interval, bootstrap, paired_difference
+from components.scoring.statistics import Interval, Statistic, bootstrap, bootstrap_statistics, paired_difference
 from components.tasks import multiple_choice
 from components.tasks.files import read_json_lines, read_records
-from pipeline import calibration, paths
+from pipeline import calibration, labelled, paths, predictions
 from pipeline.calibration import Calibrated
+from pipeline.labelled import Labelled
 
 TUNED, UNTUNED, CONSTANT = "tuned", "untuned", "best constant"  # as respond and score name them
 TEXTS, QUESTIONS = ("classification test",), ("instructions test", "judge items")  # the sides that are scored
@@ -57,6 +57,12 @@ class Resampling:
     def agreement(self, a: Sequence[float], b: Sequence[float], groups: Sequence[str]) -> Agreement:
         """Return how far two judges' scores of the same answers agree."""
         return agreement(a, b, resamples=self.resamples, confidence=self.confidence, seed=self.seed, groups=groups)
+
+    def statistics(self, statistic: Statistic, groups: Sequence[str]) -> list[Interval]:
+        """Return the values of a statistic of records with their intervals."""
+        return bootstrap_statistics(
+            statistic, groups, resamples=self.resamples, confidence=self.confidence, seed=self.seed
+        )
 
 
 @dataclass(frozen=True)
@@ -102,8 +108,8 @@ class Clean:
 
     texts: int
     """Test texts of the classifier that overlap something, by any measure."""
-    accuracy: Interval | None
-    """On the others; None as said."""
+    labelled: Labelled | None
+    """All scores on the others; None as said."""
     questions: int
     """Test questions that overlap something."""
     standings: tuple[Standing, ...]
@@ -137,14 +143,14 @@ class Findings:
 
     confidence: float
     """Share inside the intervals."""
-    accuracy: Interval
-    """The classifier's share of test texts labelled right."""
+    labelled: Labelled
+    """How well the classifier and those it must beat label the test texts."""
     standings: tuple[Standing, ...]
     """By judge, then by model, in the order of the scores."""
     comparisons: tuple[Comparison, ...]
     """By judge, other model and kind; all kinds first, single ones only where there are several."""
     clean: Clean
-    """Accuracy and standings once more, without what overlaps."""
+    """Labels and standings once more, without what overlaps."""
     calibration: tuple[Calibrated, ...]
     """Each judge beside a rater whose scores are known; empty without any."""
     picked: tuple[Picked, ...] = ()
@@ -165,19 +171,14 @@ def gather(how: Resampling) -> Findings:
     asked = {each.id: each for each in responses()}
     its = tuple(standings(how, asked)), tuple(comparisons(how, asked))
     judges = calibration.calibrate(how.agreement)
-    return Findings(how.confidence, accuracy(how), *its, clean(how, asked), judges, tuple(picked(how)))
+    labels = labelled.gather(how.statistics)
+    return Findings(how.confidence, labels, *its, clean(how, asked), judges, tuple(picked(how)))
 
 
 def numbers(stage: str) -> dict[str, Any]:
     """Return what a stage recorded."""
     found: dict[str, Any] = json.loads(paths.metrics(stage).read_text(encoding="utf-8"))
     return found
-
-
-def predictions() -> list[tuple[str, str, str, str]]:
-    """Return id, group, actual and predicted label of each test text."""
-    with (paths.PREDICTIONS / "predictions.csv").open(encoding="utf-8", newline="") as file:
-        return [(row["id"], row["group"], row["actual"], row["predicted"]) for row in csv.DictReader(file)]
 
 
 def overlap_counts() -> list[Count]:
@@ -200,12 +201,6 @@ def scores() -> list[Score]:
     """Return every score."""
     rows: Any = read_json_lines(paths.SCORES / "scores.jsonl")
     return [Score(**row) for row in rows]
-
-
-def accuracy(how: Resampling, without: Collection[str] = ()) -> Interval:
-    """Return the classifier's accuracy with its interval; `without` are ids of texts left out, never all."""
-    _, groups, actual, predicted = zip(*(row for row in predictions() if row[0] not in without), strict=True)
-    return how.mean([float(label == guess) for label, guess in zip(actual, predicted, strict=True)], groups)
 
 
 def picked(how: Resampling) -> list[Picked]:
@@ -235,13 +230,13 @@ def picked(how: Resampling) -> list[Picked]:
 
 
 def clean(how: Resampling, asked: Mapping[str, Response]) -> Clean:
-    """Return accuracy and standings on what overlaps nothing."""
-    ids = {id for id, *_ in predictions()}
+    """Return labels and standings on what overlaps nothing."""
+    ids = set(predictions.read(predictions.CLASSIFIER).ids)
     texts, questions = ids & touched(TEXTS), asked.keys() & touched(QUESTIONS)
     left = {id: each for id, each in asked.items() if id not in questions}
     return Clean(
         len(texts),
-        accuracy(how, texts) if 0 < len(texts) < len(ids) else None,
+        labelled.gather(how.statistics, texts) if 0 < len(texts) < len(ids) else None,
         len(questions),
         tuple(standings(how, left)) if questions else (),
     )
@@ -293,19 +288,16 @@ def headlines(found: Findings) -> dict[str, float]:
     The units are those of the stages: shares 0..1, chrF and verdicts 0..100. By kind of question the tuned model is
     compared with the best constant alone, which knows the kinds.
     """
-    base, classifier = numbers("evaluate"), numbers("finetune_classifier")
+    base = numbers("evaluate")
     bits = ("bits_per_byte", "xz_bits_per_byte", "xz_after_training_text_bits_per_byte")
     given = {name: float(base[name]) for name in bits}
     for of in found.picked:
         name = f"multiple_choice_{of.shots}_shot_accuracy"
         given |= _with_ends(name, of.accuracy) | _with_ends(f"{name}_norm", of.accuracy_norm)
-    given |= _with_ends("classifier_accuracy", found.accuracy)
     given |= {"classifier_touched": float(found.clean.texts), "assistant_touched": float(found.clean.questions)}
-    if found.clean.accuracy:
-        given |= _with_ends("classifier_accuracy_clean", found.clean.accuracy)
-    given["classifier_f1"] = classifier["f1"]
-    for name in ("bag_of_words", "majority"):
-        given |= {f"{name}_{number}": classifier[f"{name}_{number}"] for number in ("accuracy", "f1")}
+    given |= _labelled(found.labelled, "")
+    if found.clean.labelled:
+        given |= _labelled(found.clean.labelled, "_clean")
     for each in found.standings:
         name = name_of(each.model, each.judge)
         if each.mean:
@@ -321,6 +313,26 @@ def headlines(found: Findings) -> dict[str, float]:
             words = [TUNED, "minus", pair.other, pair.judge, *([pair.kind] if pair.kind else [])]
             given |= _with_ends(name_of(*words), pair.difference)
     return given | {name_of(name): value for name, value in calibration.headlines(found.calibration).items()}
+
+
+def _labelled(found: Labelled, end: str) -> dict[str, float]:
+    """Return the classifier's measures, those of the others without their intervals, and how far it is above them."""
+    classifier, *others = found.scores
+    given: dict[str, float] = {}
+    for measure in predictions.MEASURES:
+        given |= _with_ends(f"classifier_{measure}{end}", getattr(classifier, measure))
+        given |= {name_of(labeller(each.who), measure) + end: getattr(each, measure).mean for each in others}
+    for each in found.differences:
+        for measure in ("accuracy", "f1"):
+            given |= _with_ends(
+                name_of("classifier", "minus", labeller(each.who), measure) + end, getattr(each, measure)
+            )
+    return given
+
+
+def labeller(who: str) -> str:
+    """Return who labelled, told apart from the untuned model that answers questions."""
+    return f"{who} classifier" if who == predictions.UNTUNED else who
 
 
 def _with_ends(name: str, interval: Interval) -> dict[str, float]:

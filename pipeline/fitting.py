@@ -21,6 +21,7 @@ from components.training.losses import Batch, Loss
 from components.training.state import Row
 from pipeline import launch, machine
 from pipeline.heartbeat import heartbeat
+from pipeline.selection import LAST, Selection
 from pipeline.stopping import asked_to_stop
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ def fit(
     how: TrainingSettings,
     evaluation: Callable[[], Iterable[Batch]],
     folder: Path,
+    selection: Selection = LAST,
 ) -> list[Row]:
     """Train a model in place and return its curve: a row per step, with the validation loss where it was evaluated.
 
@@ -67,15 +69,20 @@ def fit(
     objective = distributed.shard(model, loss, device) if machine.is_sharded() else Objective(model.to(device), loss)
     run = _Fit(objective.model, optimizer.make(objective.model, how.optimizer), folder)
     run.restore()
+    is_first = distributed.rank() == 0
 
     def evaluate_if_due() -> None:
         if run.curve and how.is_evaluated(len(run.curve) - 1) and "validation_loss" not in run.curve[-1]:
             run.settle()  # who kills an evaluation loses no step
             run.curve[-1]["validation_loss"] = mean_loss(objective, evaluation(), objective_loss, device=device).value
             log.info("%s, validation loss %.3f nats", _words(run.curve, how), run.curve[-1]["validation_loss"])
+            if selection.keep == "best" and selection.kept(run.curve) == len(run.curve) - 1 and is_first:
+                state.keep(folder, len(run.curve))
 
     evaluate_if_due()
     first_step, is_asked = len(run.curve), False
+    if selection.is_over(run.curve):  # it was killed between its last evaluation and its end
+        first_step = how.max_steps
     steps = loop.train(
         objective, batches, objective_loss, how, device=device, optimizers=run.optimizers, first_step=first_step
     )
@@ -95,6 +102,9 @@ def fit(
                         log.info("stopped after step %d; its state is kept", len(run.curve))
                         break
                     evaluate_if_due()
+                    if selection.is_over(run.curve):
+                        log.info("stopped early: no lower validation loss in %s evaluations", selection.patience)
+                        break
                 run.track()
             run.settle()
         except NonFiniteLoss as error:
@@ -107,6 +117,9 @@ def fit(
     run.track(last=True)
     distributed.gather(objective, model)
     launch.leave_to_the_first()
+    if (kept := selection.kept(run.curve)) < len(run.curve) - 1:
+        state.take_kept(folder, kept + 1, model, folder.name)
+        log.info("kept are the weights after step %d, of the lowest validation loss", kept + 1)
     return run.curve
 
 

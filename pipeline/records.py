@@ -4,14 +4,15 @@ import csv
 import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from components.scoring.comparison import Value
 from components.scoring.response import Response
 from components.tasks.files import read_json_lines, read_records
-from pipeline import paths
-from pipeline.findings import CONSTANT, QUESTIONS, TEXTS, TUNED, name_of
+from pipeline import paths, predictions
+from pipeline.findings import CONSTANT, QUESTIONS, TEXTS, TUNED, labeller, name_of
 
 Values = Mapping[str, Value]
 """By the id of the record."""
@@ -27,23 +28,25 @@ def values(folder: Path) -> dict[str, Values]:
 
 
 def _accuracy(folder: Path) -> dict[str, Values]:
-    """Return 1 for each test text that the classifier has labelled right, and 0 for the others."""
-    predicted = folder / paths.PREDICTIONS / "predictions.csv"
-    if not predicted.is_file():
-        return {}
+    """Return 1 for each test text labelled right and 0 for the others, and by how much the classifier's are better."""
     texts = {row["id"]: row["text"] for row in _lines(folder / paths.CLASSIFICATION / "test.jsonl")}
-    with predicted.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {
-        "classifier_accuracy": {
-            row["id"]: Value(
-                float(row["actual"] == row["predicted"]),
-                row["group"],
-                json.dumps([texts.get(row["id"]), row["actual"]]),
-            )
-            for row in rows
-        }
-    }
+    given: dict[str, dict[str, Value]] = {}
+    for who in predictions.WHO:
+        if (file := folder / predictions.file(who)).is_file():
+            with file.open(encoding="utf-8", newline="") as opened:
+                given[who] = {row["id"]: _labelled(row, texts) for row in csv.DictReader(opened)}
+    found = {name_of(labeller(who), "accuracy"): its for who, its in given.items()}
+    own = given.get(predictions.CLASSIFIER, {})
+    for who, theirs in given.items():
+        if who != predictions.CLASSIFIER:
+            gains = {id: replace(own[id], number=own[id].number - theirs[id].number) for id in own if id in theirs}
+            found[name_of("classifier", "minus", labeller(who), "accuracy")] = gains
+    return dict(found)
+
+
+def _labelled(row: Mapping[str, str], texts: Mapping[str, str]) -> Value:
+    is_right = float(row["actual"] == row["predicted"])
+    return Value(is_right, row["group"], json.dumps([texts.get(row["id"]), row["actual"]]))
 
 
 def _scores(folder: Path) -> dict[str, Values]:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import Float
 from scipy import stats
+
+Numbers = npt.NDArray[np.float64]
+
+Statistic = Callable[[Float[Numbers, "resample record"]], Float[Numbers, "resample value"]]
+"""Some values, each of whole samples: of how often each record is in the sample, for several samples at once."""
 
 _BATCH = 1000  # resamples held in memory at once: 1,000 x 10,000 values are 80 MB
 
@@ -49,10 +55,7 @@ def bootstrap(
     Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, ch. 13; scipy.stats.bootstrap. Groups: Cameron,
     Gelbach and Miller 2008, Bootstrap-Based Improvements for Inference with Clustered Errors (the pairs bootstrap).
     """
-    if resamples < 1:
-        raise ValueError(f"resamples is {resamples}; expected at least 1")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence is {confidence}; expected a share between 0 and 1, such as 0.95")
+    _check(resamples, confidence)
     if not values:
         raise ValueError("there are no values to take a mean of")
     if groups is not None and len(groups) != len(values):
@@ -81,10 +84,47 @@ def bootstrap(
     return Interval(float(sample.mean()), float(low), float(high), len(values))
 
 
-def _mean_of_groups(
-    sums: npt.NDArray[np.float64], counts: npt.NDArray[np.float64], axis: int = -1
-) -> npt.NDArray[np.float64]:
-    mean: npt.NDArray[np.float64] = sums.sum(axis=axis) / counts.sum(axis=axis)
+def bootstrap_statistics(
+    statistic: Statistic, groups: Sequence[str], *, resamples: int, confidence: float, seed: int
+) -> list[Interval]:
+    """Return each value of a statistic that is no mean of the records' own, with its percentile bootstrap interval.
+
+    `groups` names the group of each record; whole groups are drawn, as in `bootstrap`. All values are taken from the
+    same resamples, so that one which is the difference of two others is a paired one. A value that a resample does not
+    have (nan), such as the recall of a label that is not in it, counts there for nothing; one that the records
+    themselves do not have is nan, with its interval.
+
+    Raises ValueError for no records, and settings out of range.
+    """
+    _check(resamples, confidence)
+    if not groups:
+        raise ValueError("there are no records to take a statistic of")
+    names, places = np.unique(np.asarray(groups), return_inverse=True)
+    generator = np.random.default_rng(seed)
+    drawn = []
+    for start in range(0, resamples, _BATCH):
+        size = min(_BATCH, resamples - start)
+        times = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=size)
+        drawn.append(statistic(times[:, places].astype(np.float64)))
+    (values,) = statistic(np.ones((1, len(groups))))
+    tail = (1 - confidence) / 2
+    found = []
+    for value, column in zip(values.tolist(), np.concatenate(drawn).T, strict=True):
+        known = column[~np.isnan(column)]
+        ends = np.quantile(known, [tail, 1 - tail]) if len(known) and not math.isnan(value) else (math.nan, math.nan)
+        found.append(Interval(value, float(ends[0]), float(ends[1]), len(groups)))
+    return found
+
+
+def _check(resamples: int, confidence: float) -> None:
+    if resamples < 1:
+        raise ValueError(f"resamples is {resamples}; expected at least 1")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}; expected a share between 0 and 1, such as 0.95")
+
+
+def _mean_of_groups(sums: Numbers, counts: Numbers, axis: int = -1) -> Numbers:
+    mean: Numbers = sums.sum(axis=axis) / counts.sum(axis=axis)
     return mean
 
 

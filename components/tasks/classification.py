@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from components.tasks import rows
 from components.tasks.files import Empty, LeaveOut, numbered, read_text
+from components.tasks.splits import SPLITS, Split
 
 Batch = tuple[Int64[Tensor, "batch token"], Int64[Tensor, " batch"], Int64[Tensor, " batch"]]
 
@@ -63,6 +64,35 @@ def read_sms(path: Path, leave_out: LeaveOut | None = None) -> list[Labelled]:
     return numbered(path, lines, record, leave_out)
 
 
+def check_labels(records: Sequence[Labelled]) -> None:
+    """Raise ValueError unless each of two labels or more has a record for each split: three."""
+    counts = Counter(record.label for record in records)
+    if len(counts) < 2:
+        raise ValueError(f"the labels are {', '.join(sorted(counts)) or 'none'}; expected two or more")
+    for record in records:
+        if counts[record.label] < len(SPLITS):
+            raise ValueError(
+                f"the label {record.label!r} has {counts[record.label]} record(s), the first is {record.id}; expected "
+                f"{len(SPLITS)} or more, one for each split; add records of it, or leave it out"
+            )
+
+
+def labels_of(parts: Mapping[Split, Sequence[Labelled]]) -> list[str]:
+    """Return the labels of training, sorted.
+
+    Raises ValueError, naming the record, for a label in validation or test that training never saw.
+    """
+    known = sorted({record.label for record in parts["train"]})
+    for name in SPLITS:
+        for record in parts[name]:
+            if record.label not in known:
+                raise ValueError(
+                    f"record {record.id} of the {name} split has the label {record.label!r}, which no training record "
+                    f"has ({', '.join(known)}); add records of it, or change the shares or the seed of the split"
+                )
+    return known
+
+
 def balance(records: Sequence[Labelled], seed: int) -> list[Labelled]:
     """Return as many records of every label as the rarest has, drawn by each text's seeded hash, order kept.
 
@@ -87,8 +117,9 @@ class Batches:
     """Padded batches of `(ids, lengths, labels)`, the same for the same seed and index.
 
     `texts`: token ids, cut to their first `max_length`. `labels`: numbers, one a text. `pad`: right padding with
-    `pad_id` to the longest of the "batch", or always to "max_length" (the book's: a model that reads the last position
-    needs it). `lengths` counts the tokens without padding. Raises ValueError for a text without tokens.
+    `pad_id` to the longest of the "batch", in which texts of like length meet then, or always to "max_length" (the
+    book's: a model that reads the last position needs it). `lengths` counts the tokens without padding. Raises
+    ValueError for a text without tokens.
     """
 
     def __init__(
@@ -112,7 +143,9 @@ class Batches:
         self.batch_size = batch_size
         self.seed = seed
         self.pad_id = pad_id
+        self.pad = pad
         self.least_length = max_length if pad == "max_length" else 1
+        self._epoch: tuple[int, list[list[int]]] = (-1, [])  # the one last asked for, with its batches
 
     def __call__(self, index: int) -> Batch:
         """Return batch `index` (from 0, without end): each epoch a new order, the short rest of an epoch left out."""
@@ -120,7 +153,14 @@ class Batches:
 
     def chosen(self, index: int) -> list[int]:
         """Return the numbers of the texts in batch `index`."""
-        return rows.shuffled(index, len(self.texts), self.batch_size, self.seed)
+        if self.pad == "max_length":
+            return rows.shuffled(index, len(self.texts), self.batch_size, self.seed)
+        epoch, step = divmod(index, self.steps_per_epoch)
+        known, batches = self._epoch
+        if epoch != known:
+            batches = rows.bucketed(epoch, [len(text) for text in self.texts], self.batch_size, self.seed)
+            self._epoch = epoch, batches
+        return batches[step]
 
     def in_order(self) -> Iterator[Batch]:
         """Yield every text once, in order, the last batch short."""

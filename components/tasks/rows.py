@@ -1,8 +1,11 @@
 """Which rows make up a batch: a function of seed and index, so that any batch can be asked for again."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+
+_WINDOW = 50
+"""Batches whose rows are sorted by length together: more pad a little less, and have the same rows meet more often."""
 
 
 def steps_per_epoch(n_rows: int, batch_size: int) -> int:
@@ -43,3 +46,19 @@ def in_order(n_rows: int, batch_size: int) -> Iterator[range]:
     """Yield every row number once, in order, the last batch short."""
     for start in range(0, n_rows, batch_size):
         yield range(start, min(start + batch_size, n_rows))
+
+
+def bucketed(epoch: int, lengths: Sequence[int], batch_size: int, seed: int) -> list[list[int]]:
+    """Return the row numbers of every batch of an epoch, rows of like length in one: little of it is padding.
+
+    Each epoch is a new seeded order. Of every 50 batches in it the rows are sorted by their length and cut anew, then
+    all batches are shuffled. The rows left over at the end of the order wait for the next epoch, long and short alike.
+    """
+    steps = steps_per_epoch(len(lengths), batch_size)
+    generator = np.random.default_rng([seed, epoch])
+    order = generator.permutation(len(lengths))[: steps * batch_size]
+    known = np.asarray(lengths)
+    windows = [order[start : start + _WINDOW * batch_size] for start in range(0, len(order), _WINDOW * batch_size)]
+    by_length = np.concatenate([rows[np.argsort(known[rows], kind="stable")] for rows in windows])
+    batches: list[list[int]] = by_length.reshape(steps, batch_size)[generator.permutation(steps)].tolist()
+    return batches

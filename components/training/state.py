@@ -3,6 +3,7 @@
     step-000000120/model.safetensors       the weights
                    optimizer.safetensors   what the optimizers remember, `<optimizer>.<parameter>.<name>`
                    state.json              steps made, their rows, the fingerprint, the files' hashes
+    best-000000080/model.safetensors       weights kept for the end (`keep`), with the state.json that they came with
 
 Schedule, batches and dropout are functions of the step's number and the seed, so that nothing of them has to be kept.
 Nothing in the folder runs when it is read.
@@ -33,7 +34,7 @@ KEPT = 2
 
 _STATE = "state.json"
 _MODEL, _OPTIMIZER = "model.safetensors", "optimizer.safetensors"
-_NAME = "step-{:09d}"
+_NAME, _KEPT_NAME = "step-{:09d}", "best-{:09d}"
 
 _DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16", torch.int64: "I64"}
 """Kinds of numbers, as safetensors names them."""
@@ -89,6 +90,45 @@ def restore(folder: Path, model: nn.Module, optimizers: Sequence[Optimizer], fin
         else:
             return Restored(rows, tuple(skipped))
     return Restored([], tuple(skipped))
+
+
+def keep(folder: Path, steps: int) -> None:
+    """Keep the weights of the state after so many steps, which is written, in place of any kept before.
+
+    `take_kept` reads them. They are the state's own file under a second name, where the disk can do that: nothing is
+    written again. Of several processes the first is to call this.
+
+    Raises OSError if the disk takes no more.
+    """
+    state, final = folder / _NAME.format(steps), folder / _KEPT_NAME.format(steps)
+    partial = final.with_name(f".{final.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    for name in (_MODEL, _STATE):
+        try:
+            os.link(state / name, partial / name)
+        except OSError:  # a disk without second names
+            shutil.copyfile(state / name, partial / name)
+    _sync(partial)
+    shutil.rmtree(final, ignore_errors=True)
+    partial.rename(final)
+    _sync(folder)
+    for other in folder.glob("best-*"):
+        if other != final:
+            shutil.rmtree(other)
+
+
+def take_kept(folder: Path, steps: int, model: nn.Module, fingerprint: str) -> None:
+    """Give a model, whole and of one process, the weights that `keep` has kept after so many steps.
+
+    Raises Damaged where they are not there, or not what was written.
+    """
+    kept = folder / _KEPT_NAME.format(steps)
+    try:
+        _, hashes = _read_content(kept, fingerprint)
+        model.load_state_dict(_read_tensors(kept, _MODEL, hashes))
+    except Damaged as error:
+        raise Damaged(f"{kept}: {error}; remove {folder} and train again") from error
 
 
 def _write(final: Path, files: Mapping[str, dict[str, Tensor]], content: dict[str, Any]) -> Path:
@@ -159,6 +199,16 @@ def _states(folder: Path) -> list[Path]:
 
 
 def _read(state: Path, model: nn.Module, optimizers: Sequence[Optimizer], fingerprint: str) -> list[Row]:
+    rows, hashes = _read_content(state, fingerprint)
+    files = {name: _read_tensors(state, name, hashes) for name in (_MODEL, _OPTIMIZER)}
+    targets = model.state_dict()
+    model.load_state_dict({k: distributed.like(targets.get(k, each), each) for k, each in files[_MODEL].items()})
+    _remember(optimizers, files[_OPTIMIZER])
+    return rows
+
+
+def _read_content(state: Path, fingerprint: str) -> tuple[list[Row], dict[str, str]]:
+    """Return the rows of a state and the hashes of its files."""
     try:
         content: dict[str, Any] = json.loads((state / _STATE).read_text(encoding="utf-8"))
         theirs, hashes, rows = content["fingerprint"], content["sha256"], content["rows"]
@@ -168,17 +218,15 @@ def _read(state: Path, model: nn.Module, optimizers: Sequence[Optimizer], finger
         raise Damaged(f"{_STATE} is not what was written")
     if theirs != fingerprint:
         raise Damaged(f"of other data or settings ({theirs}, expected {fingerprint})")
-    files = {}
-    for name in (_MODEL, _OPTIMIZER):
-        path = state / name
-        if not path.is_file() or _sha256(path) != hashes.get(name):
-            raise Damaged(f"{name} is not what was written")
-        files[name] = safetensors.torch.load_file(path, backend="pread")
-    targets = model.state_dict()
-    model.load_state_dict({k: distributed.like(targets.get(k, each), each) for k, each in files[_MODEL].items()})
-    _remember(optimizers, files[_OPTIMIZER])
-    found: list[Row] = rows
-    return found
+    return rows, hashes
+
+
+def _read_tensors(state: Path, name: str, hashes: Mapping[str, str]) -> dict[str, Tensor]:
+    path = state / name
+    if not path.is_file() or _sha256(path) != hashes.get(name):
+        raise Damaged(f"{name} is not what was written")
+    tensors: dict[str, Tensor] = safetensors.torch.load_file(path, backend="pread")
+    return tensors
 
 
 def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

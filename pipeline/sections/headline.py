@@ -10,7 +10,8 @@ HEADLINE_JUDGES = 3  # with loss and accuracy five figures, as many as read well
 
 def section(found: Findings) -> Section:
     """Return the headline figures, and in words what they come to."""
-    base, classifier = numbers("evaluate"), numbers("finetune_classifier")
+    base = numbers("evaluate")
+    classifier, *baselines = found.labelled.scores
     figures = [
         Figure(
             "Base model",
@@ -21,11 +22,10 @@ def section(found: Findings) -> Section:
         ),
         Figure(
             "Classifier, test accuracy",
-            estimate(found.accuracy, 100),
+            estimate(classifier.accuracy, 100),
             "%",
             1,
-            f"bag of words {100 * classifier['bag_of_words_accuracy']:.1f}, "
-            f"majority {100 * classifier['majority_accuracy']:.1f}",
+            ", ".join(f"{each.who} {100 * each.accuracy.mean:.1f}" for each in baselines),
         ),
     ]
     of_answers = [each for each in found.standings if each.model == TUNED and each.unit != NATS]

@@ -3,7 +3,7 @@
 from components.page.facts import Block, Column, Section, Table, Text, Value
 from pipeline import findings, paths
 from pipeline.findings import Findings
-from pipeline.sections.wording import digits, estimate, percent, readable, scale, spoken
+from pipeline.sections.wording import digits, estimate, known, percent, readable, scale, spoken
 
 KINDS = {"exact": "exact", "near": "near", "13_gram": "13-gram"}
 
@@ -45,20 +45,27 @@ def overlaps() -> Table:
 
 
 def classifier(found: Findings) -> list[Block]:
-    """Return in a sentence the classifier's accuracy on the texts that overlap nothing."""
-    clean, whole = found.clean, found.accuracy
+    """Return the scores on the test texts that overlap nothing beside those on all."""
+    clean, whole = found.clean, found.labelled
+    count = whole.scores[0].accuracy.count
     if not clean.texts:
-        return [Text(f"None of the {whole.count:,} test texts of the classifier is touched.")]
-    if not clean.accuracy:
-        return [Text(f"Each of the {whole.count:,} test texts of the classifier is touched: none is left to score.")]
-    its = clean.accuracy
-    said = (
-        f"Of the classifier's {whole.count:,} test texts {clean.texts:,} are touched. It is right on "
-        f"{100 * its.mean:.1f} % of the {its.count:,} others ({percent(found.confidence)} interval "
-        f"{100 * its.low:.1f} to {100 * its.high:.1f}), and on {100 * whole.mean:.1f} % of all "
-        f"({100 * whole.low:.1f} to {100 * whole.high:.1f})."
+        return [Text(f"None of the {count:,} test texts of the classifier is touched.")]
+    if not clean.labelled:
+        return [Text(f"Each of the {count:,} test texts of the classifier is touched: none is left to score.")]
+    left = clean.labelled.scores[0].accuracy.count
+    columns = (
+        Column("labelled by"),
+        *(Column(f"{name} on {which}", "%", 1) for name in ("accuracy", "F1") for which in ("clean", "all")),
     )
-    return [Text(said)]
+    rows = tuple(
+        (its.who, *(known(each) for each in (its.accuracy, theirs.accuracy, its.f1, theirs.f1)))
+        for its, theirs in zip(clean.labelled.scores, whole.scores, strict=True)
+    )
+    note = (
+        f"Of the classifier's {count:,} test texts {clean.texts:,} are touched, by any measure; {left:,} are clean. "
+        f"{percent(found.confidence)} intervals."
+    )
+    return [Table("Without the test texts that overlap", columns, rows, note)]
 
 
 def assistant(found: Findings) -> list[Block]:

@@ -1,5 +1,6 @@
 """Numbers and names as the page's sections write them."""
 
+import math
 from collections.abc import Sequence
 
 from components.page.facts import Estimate
@@ -10,6 +11,11 @@ from pipeline.findings import NATS
 def estimate(interval: Interval, factor: float) -> Estimate:
     """Return an interval as the page shows it, in another unit."""
     return Estimate(factor * interval.mean, factor * interval.low, factor * interval.high)
+
+
+def known(interval: Interval) -> Estimate | None:
+    """Return the interval of a share as the page shows it, in percent; None, a dash, where it is not a number."""
+    return None if math.isnan(interval.mean) else estimate(interval, 100)
 
 
 def scale(unit: str) -> tuple[float, str, float]:

@@ -1,10 +1,11 @@
-"""Train a classifier and hold its test results against baselines that know no language."""
+"""Train a classifier and hold its test results against those of the untuned model and of two baselines."""
 
-import csv
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -13,18 +14,20 @@ from components.gpt.classifier import Classifier, Reads, Train
 from components.gpt.lora import LoraSettings
 from components.page.charts import confusion_png
 from components.page.facts import ConfusionMatrix
-from components.scoring.baselines import bag_of_words, majority
+from components.scoring.baselines import bag_of_words, linear_probe, majority, most_likely
 from components.scoring.classification import classification
 from components.tasks.classification import Batches, Labelled
 from components.tasks.files import read_records
+from components.tasks.splits import SPLITS
 from components.tokenizer.bpe import Tokenizer
 from components.training.loop import TrainingSettings
 from components.training.losses import label
-from pipeline import fitting, launch, machine, paths, starting, tracking
+from pipeline import fitting, launch, machine, paths, predictions, starting, tracking
 from pipeline.orchestration import gpu, io, stage
+from pipeline.predictions import CLASSIFIER, MAJORITY, UNTUNED, WORDS
+from pipeline.selection import Selection
 from pipeline.work import work
 
-PREDICTIONS = "predictions.csv"
 PICTURE = "confusion.png"
 
 
@@ -35,20 +38,34 @@ class FinetuneClassifierSettings(TrainingSettings):
     start_from: str
     """`base`, a published size such as `gpt2-124M`, or a folder with a checkpoint."""
     train: Train
-    """What learns: the new head, the last block and final norm too (the book), or everything."""
+    """What learns: the new head, the last blocks and the final norm too, or everything."""
+    last_blocks: int
+    """How many blocks learn where `train` says so; 1..n_layers; 1 is the book's."""
     lora: LoraSettings | None
     """Instead of `train`: the new head, and of the chosen maps a change of low rank; null for none."""
     reads: Reads
     """Whose vector the head reads: the last token's, or the last position's, padding or not (the book)."""
     max_length: int | None
     """Longest text, tokens, longer ones are cut; null is the longest training text, as in the book."""
+    keep: Literal["last", "best"]
+    """The weights after the last step, or those with the lowest validation loss of all evaluations."""
+    patience: int | None
+    """Evaluations in a row without a lower validation loss after which training ends, 1 or more; null never does."""
 
     def __post_init__(self) -> None:
         """Refuse numbers out of range, and first weights that cannot be."""
         super().__post_init__()
         starting.check_start(self.start_from, "base")
-        if self.max_length is not None and self.max_length < 1:
-            raise ValueError(f"max_length is {self.max_length}; expected 1 or more")
+        for name in ("max_length", "last_blocks"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; expected 1 or more")
+        _ = self.selection
+
+    @property
+    def selection(self) -> Selection:
+        """When the training ends and which weights it leaves."""
+        return Selection(self.keep, self.patience)
 
 
 @stage
@@ -56,7 +73,7 @@ def finetune_classifier(finetune_classifier: FinetuneClassifierSettings) -> None
     """Train `models/classifier` and write `data/predictions`."""
     train(finetune_classifier)
     predict(finetune_classifier)
-    record(finetune_classifier.seed)
+    record(finetune_classifier.selection)
 
 
 @gpu
@@ -69,13 +86,11 @@ def train(settings: FinetuneClassifierSettings) -> None:
 def fit(settings: FinetuneClassifierSettings, folder: Path) -> None:
     """Train the classifier with its work in progress in `folder`, in one process or many."""
     tokenizer = Tokenizer.load(paths.TOKENIZER)
-    task = json.loads((paths.CLASSIFICATION / "task.json").read_text(encoding="utf-8"))
-    gpt = starting.first_weights(settings.start_from)
-    starting.match(gpt.config, tokenizer.vocab_size, 1)
     torch.manual_seed(settings.seed)
-    model = Classifier(gpt, tuple(task["labels"]), reads=settings.reads)
+    model = untrained(tokenizer, settings)
+    refuse_unseen(model.labels)
     if settings.lora is None:
-        classifier.choose_trained(model, settings.train)
+        classifier.choose_trained(model, settings.train, settings.last_blocks)
     else:
         lora.add(model, settings.lora, new=[model.head], section="finetune_classifier.lora")
     batches = {name: batches_of(name, model, tokenizer, settings) for name in ("train", "validation")}
@@ -86,6 +101,7 @@ def fit(settings: FinetuneClassifierSettings, folder: Path) -> None:
         settings,
         lambda: islice(batches["validation"].in_order(), settings.evaluate_batches),
         folder,
+        settings.selection,
     )
     tracking.write_curve("finetune_classifier", curve)
     lora.merge(model)
@@ -93,74 +109,109 @@ def fit(settings: FinetuneClassifierSettings, folder: Path) -> None:
         classifier.save(model, made)
 
 
-@gpu
-def predict(settings: FinetuneClassifierSettings) -> None:
-    """Write the true and the predicted label of every test text, and the confusion matrix as a picture."""
-    device = machine.device()
-    tokenizer = Tokenizer.load(paths.TOKENIZER)
-    model = classifier.load(paths.CLASSIFIER).to(device).eval()
-    predicted: list[str] = []
-    with torch.no_grad():
-        for ids, lengths, _ in batches_of("test", model, tokenizer, settings).in_order():
-            best = model(ids.to(device), lengths.to(device)).argmax(dim=1)
-            predicted += [model.labels[place] for place in best.tolist()]
-    records = read_records(paths.CLASSIFICATION / "test.jsonl", Labelled)
-    true = [each.label for each in records]
-    matrix = classification(true, predicted, model.labels).confusion
-    with paths.whole(paths.PREDICTIONS) as folder:
-        folder.mkdir()
-        with (folder / PREDICTIONS).open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["id", "group", "actual", "predicted"])
-            writer.writerows(
-                (each.id, each.group, each.label, label) for each, label in zip(records, predicted, strict=True)
-            )
-        picture = confusion_png(ConfusionMatrix("Test texts by label", model.labels, matrix))
-        (folder / PICTURE).write_bytes(picture)
+def untrained(tokenizer: Tokenizer, settings: FinetuneClassifierSettings) -> Classifier:
+    """Return the first weights with a new head, drawn from torch's global generator."""
+    task = json.loads((paths.CLASSIFICATION / "task.json").read_text(encoding="utf-8"))
+    gpt = starting.first_weights(settings.start_from)
+    starting.match(gpt.config, tokenizer.vocab_size, 1)
+    longest = settings.max_length or max(map(len, _encoded("train", tokenizer)))
+    length = min(longest, gpt.config.context_length)
+    return Classifier(gpt, tuple(task["labels"]), reads=settings.reads, max_length=length)
+
+
+def refuse_unseen(labels: Sequence[str]) -> None:
+    """Raise ValueError, naming the record, for a label of any split that is not among these, those of training."""
+    for split in SPLITS:
+        for each in _records(split):
+            if each.label not in labels:
+                raise ValueError(
+                    f"{paths.CLASSIFICATION}: record {each.id} of the {split} split has the label {each.label!r}; "
+                    f"training has {', '.join(labels)} alone; run prepare again"
+                )
 
 
 def batches_of(split: str, model: Classifier, tokenizer: Tokenizer, settings: FinetuneClassifierSettings) -> Batches:
     """Return a split's texts as padded batches."""
-    longest = settings.max_length or max(len(ids) for ids in _encoded("train", tokenizer))
-    labels = [each.label for each in read_records(paths.CLASSIFICATION / f"{split}.jsonl", Labelled)]
+    records = _records(split)
     return Batches(
         _encoded(split, tokenizer),
-        [model.labels.index(each) for each in labels],
-        settings.batch_size if split == "train" else min(settings.batch_size, len(labels)),
+        [model.labels.index(each.label) for each in records],
+        settings.batch_size if split == "train" else min(settings.batch_size, len(records)),
         settings.seed,
         pad_id=tokenizer.end_of_text,
-        max_length=min(longest, model.body.config.context_length),
+        max_length=model.max_length,
         pad="max_length" if settings.reads == "last_position" else "batch",
     )
 
 
+@gpu
+def predict(settings: FinetuneClassifierSettings) -> None:
+    """Write what the classifier and each baseline make of every test text, and the confusion matrix as a picture.
+
+    The untuned model is the one that training began with, frozen, under a head of its own that was fitted to all
+    training texts: a head that is only drawn would say nothing of the model.
+    """
+    trained, tested = _records("train"), _records("test")
+    texts, labels = [each.text for each in trained], [each.label for each in trained]
+    guessed = {
+        CLASSIFIER: _classified(settings),
+        UNTUNED: _probed(labels, settings),
+        WORDS: bag_of_words(texts, labels, [each.text for each in tested], seed=settings.seed),
+        MAJORITY: majority(labels, len(tested)),
+    }
+    true = [each.label for each in tested]
+    predicted = {who: most_likely(each) for who, each in guessed.items()}
+    known = tuple(guessed[CLASSIFIER][0])
+    matrix = classification(true, predicted[CLASSIFIER], known).confusion
+    with paths.whole(paths.PREDICTIONS) as folder:
+        folder.mkdir()
+        records = [(each.id, each.group, each.label) for each in tested]
+        for who, each in guessed.items():
+            predictions.write(folder / predictions.file(who).name, records, predicted[who], each)
+        picture = confusion_png(ConfusionMatrix("Test texts by label", known, matrix))
+        (folder / PICTURE).write_bytes(picture)
+
+
+def _classified(settings: FinetuneClassifierSettings) -> list[dict[str, float]]:
+    tokenizer = Tokenizer.load(paths.TOKENIZER)
+    model = classifier.load(paths.CLASSIFIER).to(machine.device())
+    texts = _encoded("test", tokenizer)
+    found = classifier.probabilities(model, texts, pad_id=tokenizer.end_of_text, batch_size=settings.batch_size)
+    return [dict(zip(model.labels, row, strict=True)) for row in found.tolist()]
+
+
+def _probed(labels: list[str], settings: FinetuneClassifierSettings) -> list[dict[str, float]]:
+    tokenizer = Tokenizer.load(paths.TOKENIZER)
+    model = untrained(tokenizer, settings).to(machine.device())
+    train, test = (
+        classifier.vectors(model, texts, pad_id=tokenizer.end_of_text, batch_size=settings.batch_size).numpy()
+        for texts in (_encoded("train", tokenizer), _encoded("test", tokenizer))
+    )
+    return linear_probe(train, labels, test, seed=settings.seed)
+
+
+def _records(split: str) -> list[Labelled]:
+    return read_records(paths.CLASSIFICATION / f"{split}.jsonl", Labelled)
+
+
 def _encoded(split: str, tokenizer: Tokenizer) -> list[list[int]]:
-    records = read_records(paths.CLASSIFICATION / f"{split}.jsonl", Labelled)
-    return [tokenizer.encode(each.text) for each in records]
+    return [tokenizer.encode(each.text) for each in _records(split)]
 
 
 @io
-def record(seed: int) -> None:
-    """Record the test results and those of both baselines, the last losses, the hash of the weights and the machine."""
-    with (paths.PREDICTIONS / PREDICTIONS).open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    true = [row["actual"] for row in rows]
-    trained, tested = (read_records(paths.CLASSIFICATION / f"{name}.jsonl", Labelled) for name in ("train", "test"))
-    texts, labels = [each.text for each in trained], [each.label for each in trained]
-    known = sorted(set(labels))
-    guesses = {
-        "": [row["predicted"] for row in rows],
-        "bag_of_words_": bag_of_words(texts, labels, [each.text for each in tested], seed=seed),
-        "majority_": majority(labels, len(tested)),
-    }
-    numbers = fitting.facts(tracking.read_curve("finetune_classifier"), paths.CLASSIFIER) | {"test_texts": len(rows)}
-    for name, guessed in guesses.items():
-        found = classification(true, guessed, known)
-        numbers |= {
-            f"{name}accuracy": found.accuracy,
-            f"{name}precision": found.precision,
-            f"{name}recall": found.recall,
-            f"{name}f1": found.f1,
-        }
-    tracking.record("finetune_classifier", numbers)
+def record(selection: Selection) -> None:
+    """Record the results of all, the last losses, the step whose weights were kept, and the machine."""
+    curve = tracking.read_curve("finetune_classifier")
+    numbers = fitting.facts(curve, paths.CLASSIFIER)
+    if curve:
+        numbers["kept_step"] = selection.kept(curve)
+        numbers["kept_validation_loss"] = curve[selection.kept(curve)]["validation_loss"]
+    for who in predictions.WHO:
+        its = predictions.read(who)
+        true, predicted = ([its.labels[place] for place in each.tolist()] for each in (its.true, its.predicted))
+        found = classification(true, predicted, its.labels)
+        prefix = "" if who == CLASSIFIER else f"{predictions.file(who).stem}_"
+        given = predictions.measured(who) | {"precision": found.precision, "recall": found.recall}
+        numbers |= {f"{prefix}{name}": value for name, value in given.items()}
+    tracking.record("finetune_classifier", numbers | {"test_texts": len(_records("test"))})
     tracking.keep(paths.PREDICTIONS)

@@ -11,7 +11,7 @@ from typing import Literal
 import pandas as pd
 
 from components.tasks import pydocs, splits
-from components.tasks.classification import Labelled, balance, read_sms
+from components.tasks.classification import Labelled, balance, check_labels, labels_of, read_sms
 from components.tasks.files import LeftOut, read_records, write_records
 from components.tasks.instructions import Instruction, read_alpaca, within
 from components.tasks.splits import SPLITS, R, Record, Shares, Split
@@ -124,14 +124,14 @@ def make_classification(settings: ClassificationSettings, contract: ContractSett
     leave_out = left_out.append if contract.on_empty == "quarantine" else None
     found = read_sms(file, leave_out) if settings.source == "sms" else pydocs.classification(pydocs.read(file))
     records = splits.dedupe(found)
+    check_labels(records)
     if settings.balance:
         records = balance(records, settings.seed)
     if settings.source == "sms":
         parts = splits.by_content(records, settings.shares, settings.seed)
     else:
         parts = splits.by_group(records, sides(records, settings))
-    labels = sorted({each.label for each in parts["train"]})
-    _write(paths.CLASSIFICATION, capped(parts, settings), {"labels": labels})
+    _write(paths.CLASSIFICATION, capped(parts, settings), {"labels": labels_of(parts)})
     return left_out
 
 

@@ -69,18 +69,8 @@ METRICS = {
         "weights_sha256": "bb",
         **MACHINE,
         "test_texts": 4,
-        "accuracy": 0.75,
-        "precision": 0.8,
-        "recall": 0.7,
-        "f1": 0.6,
-        "bag_of_words_accuracy": 0.5,
-        "bag_of_words_precision": 0.5,
-        "bag_of_words_recall": 0.5,
-        "bag_of_words_f1": 0.7,
-        "majority_accuracy": 0.25,
-        "majority_precision": 0.1,
-        "majority_recall": 0.5,
-        "majority_f1": 0.2,
+        "kept_step": 1,
+        "kept_validation_loss": 2.25,
     },
     "finetune_instructions": {"steps": 2, "weights_sha256": "cc", "train_rows": 4, "validation_rows": 2, **MACHINE},
     "respond": {"records": 4, "responses": 12, "weights_sha256": "cc"},
@@ -101,6 +91,12 @@ EXACT = {  # 1 for a right answer, in the order of the questions
     "untuned, shown examples": [1, 1, 0, 0],
     "best constant": [1, 0, 0, 0],
     "copied input": [0, 0, 0, 1],
+}
+LABELLED = {  # how likely each of four texts is code; the first two are
+    "predictions": [0.9, 0.4, 0.2, 0.1],
+    "untuned": [0.6, 0.6, 0.6, 0.6],
+    "bag_of_words": [0.7, 0.3, 0.7, 0.3],
+    "majority": [0.25, 0.25, 0.25, 0.25],
 }
 ANSWERED = ("tuned", "untuned", "untuned, shown examples")
 
@@ -137,8 +133,12 @@ def build(tmp_path, monkeypatch):
     samples = [{"prompt": "Once", "kind": "greedy", "text": " upon a time"}]
     (tmp_path / "data/samples.json").write_text(json.dumps(samples))
     (tmp_path / "data/choices.jsonl").touch()
-    rows = ["id,group,actual,predicted", "1,a,code,code", "2,b,code,prose", "3,c,prose,prose", "4,d,prose,prose"]
-    (tmp_path / "data/predictions/predictions.csv").write_text("\n".join(rows) + "\n")
+    for name, shares in LABELLED.items():
+        rows = ["id,group,actual,predicted,probability of code,probability of prose"]
+        for place, (label, code) in enumerate(zip(["code", "code", "prose", "prose"], shares, strict=True)):
+            said = "code" if code >= 0.5 else "prose"
+            rows.append(f"{place + 1},{'abcd'[place]},{label},{said},{code},{1 - code:.9g}")
+        (tmp_path / f"data/predictions/{name}.csv").write_text("\n".join(rows) + "\n")
     write_lines(
         tmp_path / "data/overlap/overlaps.jsonl",
         [

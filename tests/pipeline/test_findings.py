@@ -14,11 +14,6 @@ def ends(interval):
     return interval.mean, interval.low, interval.high, interval.count
 
 
-def test_accuracy_is_the_share_of_texts_labelled_right(build):
-    # Binomial(4, 3/4): P(0) = 1/256, P(<= 1) = 13/256 = 5.1 %, P(4) = 31.6 %: the middle 95 % are 1..4 of 4.
-    assert ends(findings.accuracy(HOW)) == (0.75, 0.25, 1.0, 4)
-
-
 def test_without_items_nothing_was_chosen(build):
     assert findings.gather(HOW).picked == ()
     assert not [name for name in findings.headlines(findings.gather(HOW)) if "multiple_choice" in name]
@@ -93,7 +88,11 @@ def test_the_headlines_are_flat_numbers_with_their_intervals(build):
     assert (found["bits_per_byte"], found["xz_bits_per_byte"]) == (1.5, 2.0)
     assert found["xz_after_training_text_bits_per_byte"] == 1.75
     assert (found["classifier_accuracy"], found["classifier_accuracy_low"]) == (0.75, 0.25)
-    assert (found["classifier_f1"], found["bag_of_words_f1"], found["majority_accuracy"]) == (0.6, 0.7, 0.25)
+    assert (found["classifier_f1"], found["bag_of_words_f1"]) == (pytest.approx((2 / 3 + 4 / 5) / 2), 0.5)
+    assert (found["untuned_classifier_accuracy"], found["majority_accuracy"]) == (0.5, 0.5)
+    assert found["classifier_minus_untuned_classifier_accuracy"] == 0.25
+    assert found["classifier_minus_bag_of_words_accuracy_low"] == 0.0
+    assert found["classifier_calibration_error"] == pytest.approx(0.25)
     assert [found[f"tuned_exact_match{end}"] for end in ("", "_low", "_high")] == [0.75, 0.25, 1.0]
     against_examples = "tuned_minus_untuned_shown_examples_exact_match"
     assert [found[f"{against_examples}{end}"] for end in ("", "_low", "_high")] == [0.25, 0.0, 0.75]
@@ -105,7 +104,8 @@ def test_the_headlines_are_flat_numbers_with_their_intervals(build):
 def test_the_clean_part_is_what_overlaps_nothing_by_any_measure(build):
     clean = findings.gather(HOW).clean
     # Left of the texts are one wrong label and two right ones; of the questions c2, n1 and n2.
-    assert (clean.texts, clean.accuracy.mean, clean.accuracy.count) == (1, pytest.approx(2 / 3), 3)
+    accuracy = clean.labelled.scores[0].accuracy
+    assert (clean.texts, accuracy.mean, accuracy.count) == (1, pytest.approx(2 / 3), 3)
     assert clean.questions == 1
     assert [(each.model, each.mean.mean, each.answers) for each in clean.standings] == [
         ("tuned", pytest.approx(2 / 3), 3),

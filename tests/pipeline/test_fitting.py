@@ -15,6 +15,7 @@ from components.training.loop import TrainingSettings
 from components.training.optimizer import OptimizerSettings
 from components.training.schedule import ScheduleSettings
 from pipeline import fitting, machine, tracking
+from pipeline.selection import LAST, Selection
 
 
 @pytest.fixture
@@ -56,8 +57,8 @@ def half_square(model, batch):
     return ((model.number - batch[0]) ** 2 / 2).sum(), torch.tensor(1)
 
 
-def fit(model, folder, batches=None, evaluation=lambda: [(torch.tensor([0.0]),)], **changes):
-    return fitting.fit(model, batches or Same(), half_square, how(**changes), evaluation, folder)
+def fit(model, folder, batches=None, evaluation=lambda: [(torch.tensor([0.0]),)], selection=LAST, **changes):
+    return fitting.fit(model, batches or Same(), half_square, how(**changes), evaluation, folder, selection)
 
 
 def states(folder):
@@ -257,3 +258,54 @@ def test_the_run_that_goes_on_has_every_step_once(folder, store):
     with tracking.run("pretrain", {}, {}):
         fit(Guess(), folder, max_steps=9)
     assert steps_of(store)[1] == [0, 1, 2, 3, 4, 5, 6, 7, 8]
+
+
+BEST = Selection("best", None)
+
+
+def turning():
+    """Return validation batches whose loss is lowest at 1, which the weights pass on their way to 2."""
+    return [(torch.tensor([1.0]),)]
+
+
+def test_the_weights_of_the_lowest_validation_loss_are_kept(folder, caplog):
+    caplog.set_level(logging.INFO, logger="pipeline")
+    model = Guess()
+    curve = fit(model, folder, evaluation=turning, selection=BEST, max_steps=4, evaluate_every=1)
+    # 0.5 at a step: 0.5, 1.0, 1.5, 2.0.
+    assert [row["validation_loss"] for row in curve] == pytest.approx([0.125, 0.0, 0.125, 0.5])
+    assert model.number.item() == pytest.approx(1.0)
+    assert caplog.messages[-1] == "kept are the weights after step 2, of the lowest validation loss"
+
+
+def test_it_ends_when_the_validation_loss_has_not_fallen_for_so_long(folder, caplog):
+    caplog.set_level(logging.INFO, logger="pipeline")
+    for keep, number in (("last", 2.0), ("best", 1.0)):
+        model = Guess()
+        how = {"selection": Selection(keep, 2), "max_steps": 50, "evaluate_every": 1}
+        assert len(fit(model, folder / keep, evaluation=turning, **how)) == 4
+        assert model.number.item() == pytest.approx(number)
+    assert "stopped early: no lower validation loss in 2 evaluations" in caplog.messages
+
+
+@pytest.mark.parametrize("patience", [None, 2])
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 5])
+def test_a_run_with_the_best_weights_that_was_broken_off_ends_as_one_that_was_not(folder, monkeypatch, at, patience):
+    monkeypatch.setenv("PIPELINE_SAVE_STEPS", "1")
+    through, broken, taken_up = Guess(), Guess(), Guess()
+    how = {"selection": Selection("best", patience), "max_steps": 6, "evaluate_every": 1}
+    whole = fit(through, folder / "through", evaluation=turning, **how)
+    with pytest.raises(RuntimeError):
+        fit(broken, folder / "broken", Broken(at), evaluation=turning, **how)
+        raise RuntimeError("it ended before the batch that cannot be had")
+    assert fit(taken_up, folder / "broken", evaluation=turning, **how) == whole
+    assert torch.equal(taken_up.number, through.number)
+
+
+def test_a_run_broken_off_after_its_last_evaluation_makes_no_further_step(folder):
+    model = Guess()
+    how = {"selection": Selection("best", 1), "max_steps": 50, "evaluate_every": 1}
+    whole = fit(model, folder, evaluation=turning, **how)
+    again = Guess()
+    assert fit(again, folder, evaluation=turning, **how) == whole
+    assert again.number.item() == model.number.item()

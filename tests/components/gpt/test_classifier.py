@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from components.gpt import checkpoint
-from components.gpt.classifier import Classifier, choose_trained, load, save
+from components.gpt.classifier import Classifier, choose_trained, load, probabilities, save, vectors
 from components.gpt.model import GPT, PUBLISHED
 
 LABELS = ("ham", "spam")
@@ -47,7 +47,7 @@ def test_the_head_alone_is_trained(tiny):
 
 def test_the_last_block_the_final_norm_and_the_head_are_trained(tiny):
     classifier = Classifier(tiny(), LABELS)
-    choose_trained(classifier, "last_block")
+    choose_trained(classifier, "last_blocks")
     modules = ["attention.out_proj", "attention.qkv", "attention_norm"]
     modules += ["feed_forward.down", "feed_forward.up", "feed_forward_norm"]
     block = [f"body.blocks.1.{module}.{kind}" for module in modules for kind in ("bias", "weight")]
@@ -68,7 +68,7 @@ def trained(classifier):
 
 @pytest.mark.parametrize(
     ("train", "parameters"),  # 124M: head 2 x 768 + 2; norm 2 x 768; block 12 x 768^2 + 13 x 768; all less no head
-    [("head", 1_538), ("last_block", 1_538 + 1_536 + 7_087_872), ("all", 124_439_808 + 1_538)],
+    [("head", 1_538), ("last_blocks", 1_538 + 1_536 + 7_087_872), ("all", 124_439_808 + 1_538)],
 )
 def test_so_many_parameters_of_the_124m_are_trained(train, parameters):
     with torch.device("meta"):
@@ -124,7 +124,7 @@ def test_a_language_model_is_no_classifier_nor_the_other_way_round(tiny, tmp_pat
     checkpoint.save(tiny(), tmp_path / "gpt")
     save(Classifier(tiny(), LABELS), tmp_path / "classifier")
     with pytest.raises(
-        ValueError, match=r"config\.json: has vocab_size, .*; expected a classifier's labels, reads and"
+        ValueError, match=r"config\.json: has vocab_size, .*; expected a classifier's labels, reads, max_length"
     ):
         load(tmp_path / "gpt")
     with pytest.raises(ValueError, match=r"config\.json: lacks context_length, .*; is it a model that this project"):
@@ -147,6 +147,8 @@ def test_a_classifier_whose_file_has_a_head_for_other_labels_is_refused(tiny, tm
         ({"labels": ["a", 5]}, r"labels are \['a', 5\]; expected a list of names"),
         ({"labels": ["a"]}, "labels are a; expected two or more"),
         ({"reads": "first_token"}, "reads is 'first_token'; expected 'last_token' or 'last_position'"),
+        ({"max_length": "5"}, "max_length is '5'; expected a number of tokens"),
+        ({"max_length": 99}, "max_length is 99; expected 1..12"),
         ({"reads": []}, r"reads is \[\]; expected"),
     ],
 )
@@ -169,5 +171,44 @@ def test_fewer_than_two_labels_are_refused(tiny, labels, message):
 def test_another_word_for_what_is_read_or_trained_is_refused(tiny):
     with pytest.raises(ValueError, match="reads is 'first_token'; expected 'last_token' or 'last_position'"):
         Classifier(tiny(), LABELS, reads="first_token")
-    with pytest.raises(ValueError, match="train is 'none'; expected one of head, last_block, all"):
+    with pytest.raises(ValueError, match="train is 'none'; expected one of head, last_blocks, all"):
         choose_trained(Classifier(tiny(), LABELS), "none")
+
+
+@pytest.mark.parametrize(("last_blocks", "expected"), [(1, {1}), (2, {0, 1})])
+def test_so_many_of_the_last_blocks_are_trained(tiny, last_blocks, expected):
+    classifier = Classifier(tiny(), LABELS)
+    choose_trained(classifier, "last_blocks", last_blocks)
+    blocks = {int(name.split(".")[2]) for name in trained(classifier) if name.startswith("body.blocks.")}
+    assert blocks == expected
+
+
+@pytest.mark.parametrize("last_blocks", [0, 3])
+def test_blocks_that_are_not_there_are_refused(tiny, last_blocks):
+    with pytest.raises(ValueError, match=rf"last_blocks is {last_blocks}; expected 1\.\.2 \(the blocks there are\)"):
+        choose_trained(Classifier(tiny(), LABELS), "last_blocks", last_blocks)
+
+
+@pytest.mark.parametrize("reads", ["last_token", "last_position"])
+def test_probabilities_are_those_of_each_text_alone_in_the_order_given(tiny, reads):
+    classifier = Classifier(tiny(drop_rate=0.5), LABELS, reads=reads, max_length=8)
+    texts = [torch.randint(28, (length,)).tolist() for length in (3, 11, 1, 7, 5)]
+    given = probabilities(classifier, texts, pad_id=28, batch_size=2)
+    assert given.sum(1).tolist() == pytest.approx([1.0] * 5)
+    for text, row in zip(texts, given, strict=True):
+        cut = text[:8] if reads == "last_token" else (text + [28] * 8)[:8]
+        logits = classifier(torch.tensor([cut]), torch.tensor([len(text[:8])]))
+        torch.testing.assert_close(row, logits.softmax(1)[0], atol=1e-5, rtol=1e-5)
+    read = vectors(classifier, texts, pad_id=28, batch_size=3)
+    torch.testing.assert_close(classifier.head(read).softmax(1), given, atol=1e-5, rtol=1e-5)
+
+
+def test_a_loaded_classifier_cuts_texts_where_it_did(tiny, tmp_path):
+    save(Classifier(tiny(), LABELS, max_length=5), tmp_path)
+    assert load(tmp_path).max_length == 5
+
+
+@pytest.mark.parametrize("max_length", [0, 13])
+def test_a_length_that_the_context_does_not_hold_is_refused(tiny, max_length):
+    with pytest.raises(ValueError, match=rf"max_length is {max_length}; expected 1\.\.12 \(the model's context\)"):
+        Classifier(tiny(), LABELS, max_length=max_length)

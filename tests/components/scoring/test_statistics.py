@@ -2,9 +2,17 @@
 
 import math
 
+import numpy as np
 import pytest
 
-from components.scoring.statistics import Interval, bootstrap, paired_difference
+from components.scoring.statistics import (
+    Interval,
+    Numbers,
+    Statistic,
+    bootstrap,
+    bootstrap_statistics,
+    paired_difference,
+)
 
 SETTINGS = {"resamples": 2000, "confidence": 0.95, "seed": 1}
 
@@ -95,3 +103,41 @@ def test_what_has_no_interval_is_refused(values, changed, message):
 def test_pairs_of_different_lengths_are_refused():
     with pytest.raises(ValueError, match="3 of the one and 2 of the other"):
         paired_difference([1, 2, 3], [1, 2], **SETTINGS)
+
+
+def mean_of(values: list[float]) -> Statistic:
+    return lambda weights: (weights @ np.array(values) / weights.sum(axis=1))[:, None]
+
+
+def test_a_statistic_that_is_a_mean_has_the_interval_of_the_mean():
+    values = [1.0] * 120 + [0.0] * 80
+    (found,) = bootstrap_statistics(mean_of(values), [str(k) for k in range(200)], **SETTINGS)
+    expected = bootstrap(values, **SETTINGS)
+    assert (found.mean, found.count) == (expected.mean, 200)
+    assert [found.low, found.high] == pytest.approx([expected.low, expected.high], abs=0.01)
+
+
+def test_a_statistic_is_drawn_by_whole_groups():
+    values, groups = [1.0, 1.0, 0.0, 0.0], ["a", "a", "b", "b"]
+    (found,) = bootstrap_statistics(mean_of(values), groups, **SETTINGS)
+    assert (found.mean, found.low, found.high) == (0.5, 0.0, 1.0)
+    (alone,) = bootstrap_statistics(mean_of(values), ["a"] * 4, **SETTINGS)
+    assert (alone.mean, alone.low, alone.high) == (0.5, 0.5, 0.5)
+
+
+def test_a_resample_without_a_value_counts_for_nothing():
+    def share_of_the_second(weights: Numbers) -> Numbers:
+        with np.errstate(invalid="ignore"):
+            return np.stack([weights[:, 1] / weights[:, 1], np.full(len(weights), np.nan)], axis=1)
+
+    found, never = bootstrap_statistics(share_of_the_second, ["a", "b"], **SETTINGS)
+    assert (found.mean, found.low, found.high) == (1.0, 1.0, 1.0)
+    assert math.isnan(never.mean)
+    assert math.isnan(never.low)
+
+
+def test_statistics_of_nothing_are_refused():
+    with pytest.raises(ValueError, match="no records"):
+        bootstrap_statistics(mean_of([]), [], **SETTINGS)
+    with pytest.raises(ValueError, match="resamples is 0"):
+        bootstrap_statistics(mean_of([1.0]), ["a"], resamples=0, confidence=0.95, seed=1)

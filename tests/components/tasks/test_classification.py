@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from components.tasks import splits
-from components.tasks.classification import Batches, Labelled, balance, read_sms
+from components.tasks.classification import Batches, Labelled, balance, check_labels, labels_of, read_sms
 
 SMS = Path(__file__).parents[4] / "shared" / "data" / "book" / "SMSSpamCollection"
 needs_sms = pytest.mark.skipif(not SMS.exists(), reason="../shared/data/book is absent")
@@ -122,3 +122,41 @@ def test_what_balancing_leaves_is_split_alike_for_each_label():
     parts = splits.by_content(balance(records, seed=123), splits.Shares(0.5, 0.25, 0.25), seed=123)
     held_out = Counter(record.label for record in parts["validation"] + parts["test"])
     assert held_out == {"rare": pytest.approx(30, abs=12), "frequent": pytest.approx(30, abs=12)}
+
+
+def test_where_batches_are_padded_to_their_longest_text_hardly_anything_is_padding():
+    texts = [[1] * length for length in range(1, 41) for _ in range(4)]
+    batches = Batches(texts, [0] * 160, 8, seed=1, pad_id=0, max_length=40)
+    shown = [batches(index) for index in range(batches.steps_per_epoch)]
+    tokens, places = sum(int(lengths.sum()) for _, lengths, _ in shown), sum(ids.numel() for ids, _, _ in shown)
+    assert tokens == sum(len(text) for text in texts)
+    assert places < 1.03 * tokens  # texts drawn at random would take 1.7 times as many
+
+
+def test_a_batch_of_a_later_epoch_can_be_asked_for_first():
+    texts = [[k] * (k % 7 + 1) for k in range(30)]
+    one, other = (Batches(texts, list(range(30)), 4, seed=5, pad_id=0, max_length=9) for _ in range(2))
+    in_turn = [one.chosen(index) for index in range(20)]
+    assert [other.chosen(index) for index in reversed(range(20))] == in_turn[::-1]
+
+
+def test_a_label_needs_a_record_for_each_split():
+    records = [labelled(str(k), "ham") for k in range(9)] + [labelled("x", "spam")]
+    with pytest.raises(ValueError, match=r"the label 'spam' has 1 record\(s\), the first is x; expected 3 or more"):
+        check_labels(records)
+    check_labels([*records, labelled("y", "spam"), labelled("z", "spam")])
+
+
+@pytest.mark.parametrize(("labels", "said"), [([], "none"), (["ham"] * 5, "ham")])
+def test_one_label_is_no_task(labels: list[str], said: str):
+    with pytest.raises(ValueError, match=f"the labels are {said}; expected two or more"):
+        check_labels([labelled(str(k), label) for k, label in enumerate(labels)])
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_label_that_training_never_saw_is_refused_by_its_record(split: str):
+    parts = {name: [labelled(f"{name}-1", "ham"), labelled(f"{name}-2", "spam")] for name in splits.SPLITS}
+    assert labels_of(parts) == ["ham", "spam"]
+    parts[split].append(labelled("r7", "eggs"))
+    with pytest.raises(ValueError, match=rf"record r7 of the {split} split has the label 'eggs', which no training"):
+        labels_of(parts)

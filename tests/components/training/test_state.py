@@ -267,3 +267,33 @@ def test_the_description_is_plain_json(tmp_path):
     saved = save(tmp_path, *trained(1), ROWS[:1], "key")
     content = json.loads((saved / "state.json").read_text())
     assert (content["fingerprint"], content["rows"]) == ("key", ROWS[:1])
+
+
+def test_kept_weights_come_back_when_their_state_is_gone(tmp_path):
+    for steps in (1, 2, 3, 4):
+        model, optimizers = trained(steps)
+        save(tmp_path, model, optimizers, [{"step": float(k)} for k in range(steps)], "f")
+        if steps in (1, 2):
+            state.keep(tmp_path, steps)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best-000000002", "step-000000003", "step-000000004"]
+    model, _ = fresh()
+    state.take_kept(tmp_path, 2, model, "f")
+    assert torch.equal(flat(model), flat(trained(2)[0]))
+
+
+@pytest.mark.parametrize(
+    ("steps", "fingerprint", "damage", "said"),
+    [
+        (3, "f", None, "best-000000003: state.json cannot be read"),
+        (2, "g", None, "of other data or settings"),
+        (2, "f", flip, "model.safetensors is not what was written; remove .* and train again"),
+    ],
+)
+def test_kept_weights_that_are_not_whole_are_refused(tmp_path, steps, fingerprint, damage, said):
+    model, optimizers = trained(2)
+    save(tmp_path, model, optimizers, [{"step": 0.0}, {"step": 1.0}], "f")
+    state.keep(tmp_path, 2)
+    if damage:
+        damage(tmp_path / "best-000000002" / "model.safetensors")
+    with pytest.raises(state.Damaged, match=said):
+        state.take_kept(tmp_path, steps, model, fingerprint)

@@ -31,10 +31,16 @@ def test_a_side_without_texts_has_no_share(build):
 
 
 def test_scores_without_what_overlaps_stand_beside_those_on_all(found):
-    _, text, table = leakage.section(found).blocks
-    assert text == Text(
-        "Of the classifier's 4 test texts 1 are touched. It is right on 66.7 % of the 3 others (95 % interval 0.0 to "
-        "100.0), and on 75.0 % of all (25.0 to 100.0)."
+    _, labels, table = leakage.section(found).blocks
+    assert isinstance(labels, Table)
+    assert labels.rows[0][:3] == (
+        "classifier",
+        Estimate(pytest.approx(200 / 3), 0.0, 100.0),
+        Estimate(75.0, 25.0, 100.0),
+    )
+    assert [row[0] for row in labels.rows] == ["classifier", "untuned", "bag of words", "majority"]
+    assert labels.note == (
+        "Of the classifier's 4 test texts 1 are touched, by any measure; 3 are clean. 95 % intervals."
     )
     assert isinstance(table, Table)
     assert table.rows[0] == ("tuned", 3, Estimate(pytest.approx(200 / 3), 0.0, 100.0), 4, Estimate(75.0, 25.0, 100.0))

@@ -3,14 +3,17 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 
 from components.gpt import checkpoint, classifier
 from components.gpt.model import GPT, GPTConfig
 from components.tasks.classification import Labelled
 from components.tasks.files import read_records
-from pipeline import paths, tracking
+from components.tokenizer.bpe import Tokenizer
+from pipeline import paths, predictions, tracking
 
 
 def numbers():
@@ -37,7 +40,9 @@ def test_the_majority_is_right_as_often_as_the_most_frequent_label_of_training_i
     assert numbers()["majority_accuracy"] == labels.count(most_frequent) / len(labels)
     assert numbers()["bag_of_words_accuracy"] > 0.5
     assert {
-        f"{who}{what}" for who in ("", "bag_of_words_", "majority_") for what in ("precision", "recall", "f1")
+        f"{who}{what}"
+        for who in ("", "untuned_", "bag_of_words_", "majority_")
+        for what in ("precision", "recall", "f1", "calibration_error", "average_precision")
     } <= set(numbers())
 
 
@@ -53,7 +58,7 @@ def test_the_model_knows_its_labels_and_the_curve_every_step(project):
 
 
 def test_as_in_the_book_the_last_block_alone_learns_and_the_last_position_is_read(run):
-    run("finetune_classifier", {"train": "last_block", "reads": "last_position", "max_length": None})
+    run("finetune_classifier", {"train": "last_blocks", "reads": "last_position", "max_length": None})
     base, trained = checkpoint.load(paths.BASE).body.state_dict(), classifier.load(paths.CLASSIFIER).body.state_dict()
     changed = {name.split(".")[0:2][-1] for name in base if not torch.equal(base[name], trained[name])}
     assert changed == {"1", "weight", "bias"}  # of two blocks the second; the final norm
@@ -75,7 +80,7 @@ def test_a_model_with_another_vocabulary_is_one_line(failure, tmp_path):
     assert not paths.CLASSIFIER.exists()
 
 
-@pytest.mark.parametrize("wrong", [{"seed": -1}, {"max_length": 0}], ids=str)
+@pytest.mark.parametrize("wrong", [{"seed": -1}, {"max_length": 0}, {"last_blocks": 0}, {"patience": 0}], ids=str)
 def test_numbers_out_of_range_are_one_line(failure, wrong):
     name, value = next(iter(wrong.items()))
     assert f"{name} is {value}; expected" in failure("finetune_classifier", wrong)
@@ -87,3 +92,50 @@ def test_lora_changes_the_chosen_maps_and_the_new_head_alone(run):
     changed = {name for name in before if name in after and not torch.equal(before[name], after[name])}
     maps = ("attention.qkv", "feed_forward.down")
     assert changed == {f"body.blocks.{layer}.{each}.weight" for layer in range(2) for each in maps}
+
+
+def test_the_weights_of_the_lowest_validation_loss_are_kept_and_named(project):
+    curve = tracking.read_curve("finetune_classifier")
+    evaluated = {int(row["step"]): row["validation_loss"] for row in curve if "validation_loss" in row}
+    assert list(evaluated) == [0, 2]
+    assert numbers()["kept_validation_loss"] == min(evaluated.values())
+    assert evaluated[numbers()["kept_step"]] == min(evaluated.values())
+
+
+def test_it_ends_early_where_the_validation_loss_does_not_fall(run):
+    rising = {"optimizer": {"learning_rate": 3.0, "adamw_learning_rate": 3.0}, "clip_norm": None}
+    run("finetune_classifier", {**rising, "max_steps": 40, "evaluate_every": 1, "patience": 2})
+    assert numbers()["steps"] < 40
+    assert numbers()["kept_step"] == numbers()["steps"] - 3
+
+
+def test_the_untuned_model_is_the_frozen_base_under_a_fitted_head(project):
+    tokenizer, base = Tokenizer.load(paths.TOKENIZER), checkpoint.load(paths.BASE)
+    parts = {split: read_records(paths.CLASSIFICATION / f"{split}.jsonl", Labelled) for split in ("train", "test")}
+    with torch.no_grad():
+        hidden = {
+            split: torch.stack([base.hidden(torch.tensor([tokenizer.encode(each.text)[:32]]))[0, -1] for each in part])
+            for split, part in parts.items()
+        }
+    mean, deviation = hidden["train"].mean(0), hidden["train"].std(0, correction=0)
+    head = LogisticRegression(max_iter=2000, tol=1e-8)
+    head.fit((hidden["train"] - mean) / deviation, [each.label for each in parts["train"]])
+    expected = head.predict_proba((hidden["test"] - mean) / deviation)
+    given = predictions.read("untuned")
+    assert list(head.classes_) == list(given.labels)
+    np.testing.assert_allclose(given.probabilities, expected, atol=0.02)
+
+
+def test_more_blocks_than_the_model_has_are_one_line(failure):
+    said = failure("finetune_classifier", {"train": "last_blocks", "last_blocks": 3})
+    assert said.startswith("last_blocks is 3; expected 1..2")
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_label_that_training_never_saw_is_one_line(failure, split):
+    file = paths.CLASSIFICATION / f"{split}.jsonl"
+    first, _, rest = file.read_text().partition("\n")
+    file.write_text(json.dumps(json.loads(first) | {"id": "r7", "label": "method"}) + "\n" + rest)
+    said = failure("finetune_classifier", {"max_steps": 1})
+    assert f"record r7 of the {split} split has the label 'method'; training has class or module, function" in said
+    assert not paths.CLASSIFIER.exists()

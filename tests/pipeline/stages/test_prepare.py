@@ -113,6 +113,32 @@ def test_a_task_file_of_labels_that_cannot_be_used_is_one_line(failure, lines, s
     assert not paths.CLASSIFICATION.exists()
 
 
+@pytest.mark.parametrize("balance", [True, False])
+def test_a_label_with_a_single_record_is_one_line(failure, balance):
+    lines = [f"ham\ttext {k}\n" for k in range(50)] + ["spam\tfree\n", "spam\tfree\n"]  # without duplicates one
+    (paths.RAW_TASKS / "sms.txt").write_text("".join(lines))
+    said = failure("prepare", {"classification": {"source": "sms", "file": "sms.txt", "balance": balance}})
+    assert said.startswith("the label 'spam' has 1 record(s), the first is sms-51; expected 3 or more, one for each")
+    assert not paths.CLASSIFICATION.exists()
+
+
+def test_a_label_that_no_training_record_has_is_one_line(failure):
+    lines = [f"ham\ttext {k}\n" for k in range(60)] + [f"spam\tfree {k}\n" for k in range(3)]
+    (paths.RAW_TASKS / "sms.txt").write_text("".join(lines))
+    task = {"source": "sms", "file": "sms.txt", "balance": False}
+    thin = {"train": 0.2, "validation": 0.4, "test": 0.4}  # with this seed all three are held out
+    said = failure("prepare", {"classification": task | {"seed": 0, "shares": thin}})
+    assert "split has the label 'spam', which no training record has (ham)" in said
+
+
+def test_texts_that_stand_many_times_stand_on_one_side_alone(run):
+    lines = [f"{'spam' if k % 3 else 'ham'}\ttext {k % 60}\n" for k in range(240)]
+    (paths.RAW_TASKS / "sms.txt").write_text("".join(lines))
+    run("prepare", {"classification": {"source": "sms", "file": "sms.txt", "balance": False}})
+    texts = [each.text for found in records(paths.CLASSIFICATION, Labelled).values() for each in found]
+    assert sorted(texts) == sorted(f"text {k}" for k in range(60))
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
