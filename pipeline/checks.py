@@ -153,6 +153,20 @@ def instructions() -> list[Expectation]:
     ]
 
 
+def preferences(template: object) -> list[Expectation]:
+    """Every pair of answers: its own id, a prompt and both answers, no prompt twice; no pair at all without a task."""
+    if template is None:
+        return [rows(0, 0)]
+    return [
+        unique("id"),
+        between("instruction_characters", 1),
+        between("chosen_characters", 1),
+        between("rejected_characters", 1),
+        together_unique("instruction", "input"),
+        all_of("split", ["train", "validation", "test"]),
+    ]
+
+
 def responses(models: Iterable[str], n_records: int) -> list[Expectation]:
     """Every response: one per model and test record, from a known model."""
     known = list(models)

@@ -12,13 +12,14 @@ from components.scoring.agreement import Agreement, agreement
 from components.scoring.response import Response
 from components.scoring.score import Score
 from components.scoring.statistics import Interval, Statistic, bootstrap, bootstrap_statistics, paired_difference
-from components.tasks import multiple_choice
 from components.tasks.files import read_json_lines, read_records
-from pipeline import calibration, labelled, paths, predictions
+from pipeline import calibration, labelled, paths, picked, predictions, preferred
 from pipeline.calibration import Calibrated
 from pipeline.labelled import Labelled
+from pipeline.picked import Picked
+from pipeline.preferred import Preferences
 
-TUNED, UNTUNED, CONSTANT = "tuned", "untuned", "best constant"  # as respond and score name them
+TUNED, PREFERRED, UNTUNED, CONSTANT = "tuned", "preferred", "untuned", "best constant"  # as respond and score name them
 TEXTS, QUESTIONS = ("classification test",), ("instructions test", "judge items")  # the sides that are scored
 VERDICTS = "points"  # the unit of a judging model, whose verdicts may be unreadable
 NATS = "nats per token"  # the unit of a likelihood, which no answer of a model enters
@@ -117,27 +118,6 @@ class Clean:
 
 
 @dataclass(frozen=True)
-class Picked:
-    """How often the right ending of an item was chosen, behind so many worked examples."""
-
-    shots: int
-    accuracy: Interval
-    """By the log-likelihood of an ending."""
-    accuracy_norm: Interval
-    """By its log-likelihood per character."""
-    accuracy_by_token: Interval
-    """By its log-likelihood per token."""
-    chance: float
-    """Share that is right by chance."""
-    longest: float
-    """Share that is right where the ending with most characters is taken."""
-    shortest: float
-    """The same for the one with fewest."""
-    cut: int
-    """Items that were too long for the model and lost their beginning."""
-
-
-@dataclass(frozen=True)
 class Findings:
     """All that is resampled, each once."""
 
@@ -155,6 +135,8 @@ class Findings:
     """Each judge beside a rater whose scores are known; empty without any."""
     picked: tuple[Picked, ...] = ()
     """Choices among endings, by number of shots; empty where there were none."""
+    preferences: tuple[Preferences, ...] = ()
+    """By held-out split; empty where nothing was taught."""
 
     @property
     def judges(self) -> list[str]:
@@ -172,7 +154,8 @@ def gather(how: Resampling) -> Findings:
     its = tuple(standings(how, asked)), tuple(comparisons(how, asked))
     judges = calibration.calibrate(how.agreement)
     labels = labelled.gather(how.statistics)
-    return Findings(how.confidence, labels, *its, clean(how, asked), judges, tuple(picked(how)))
+    more = picked.gather(how.mean), preferred.gather(how.mean)
+    return Findings(how.confidence, labels, *its, clean(how, asked), judges, *more)
 
 
 def numbers(stage: str) -> dict[str, Any]:
@@ -201,32 +184,6 @@ def scores() -> list[Score]:
     """Return every score."""
     rows: Any = read_json_lines(paths.SCORES / "scores.jsonl")
     return [Score(**row) for row in rows]
-
-
-def picked(how: Resampling) -> list[Picked]:
-    """Return how often the right ending was chosen, by number of shots, in the order of the choices."""
-    found = []
-    choices = multiple_choice.read_choices(paths.CHOICES)
-    for shots in dict.fromkeys(each.shots for each in choices):
-        own = [each for each in choices if each.shots == shots]
-        groups = [each.group for each in own]
-
-        def share(chosen: str, own: Sequence[multiple_choice.Choice] = own) -> list[float]:
-            return [float(getattr(each, chosen) == each.answer) for each in own]
-
-        found.append(
-            Picked(
-                shots,
-                accuracy=how.mean(share("likeliest"), groups),
-                accuracy_norm=how.mean(share("likeliest_by_character"), groups),
-                accuracy_by_token=how.mean(share("likeliest_by_token"), groups),
-                chance=sum(1 / len(each.nats) for each in own) / len(own),
-                longest=sum(share("longest")) / len(own),
-                shortest=sum(share("shortest")) / len(own),
-                cut=sum(each.is_cut for each in own),
-            )
-        )
-    return found
 
 
 def clean(how: Resampling, asked: Mapping[str, Response]) -> Clean:
@@ -308,6 +265,9 @@ def headlines(found: Findings) -> dict[str, float]:
         name = f"{name_of(each.model, each.judge)}_clean"
         if each.mean:
             given |= _with_ends(name, each.mean) if each.model == TUNED else {name: each.mean.mean}
+    for its in found.preferences:
+        given |= _with_ends(f"preferences_{its.split}_margin", its.margin)
+        given |= _with_ends(f"preferences_{its.split}_accuracy", its.accuracy)
     for pair in found.comparisons:
         if pair.kind is None or pair.other == CONSTANT:
             words = [TUNED, "minus", pair.other, pair.judge, *([pair.kind] if pair.kind else [])]

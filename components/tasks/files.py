@@ -20,7 +20,7 @@ LeaveOut = Callable[[LeftOut], None]
 
 
 class Empty(ValueError):
-    """A record without a text that it needs."""
+    """A record without a text that it needs, or that says nothing: of two answers that are one none is preferred."""
 
 
 def read_text(path: Path) -> str:

@@ -97,6 +97,17 @@ def by_position(records: Sequence[R], train: float, test: float) -> dict[Split, 
     )
 
 
+def by_side(records: Iterable[R], side_of: Mapping[str, Split], shares: Shares, seed: int) -> dict[Split, list[R]]:
+    """Return the splits that a mapping from content to split says; what it lacks is drawn as by `by_content`.
+
+    So that what one task is tested on is trained on in no other. Raises ValueError for an empty split.
+    """
+    splits: dict[Split, list[R]] = {name: [] for name in SPLITS}
+    for record in records:
+        splits[side_of.get(record.content) or _drawn(record.content, shares, seed)].append(record)
+    return _checked(splits)
+
+
 def by_group(records: Iterable[R], split_of: Mapping[str, str]) -> dict[Split, list[R]]:
     """Return the splits that a mapping from group to split says, order kept.
 

@@ -1,4 +1,7 @@
-"""Write a preset into params.yaml: the default with the preset's overlay, comments kept; prints what changed."""
+"""Write a preset into params.yaml: the default with the preset's overlay, comments kept; prints what changed.
+
+A preset whose first line is `upon: <preset>` lies upon that one, not directly upon the default.
+"""
 
 import argparse
 import io
@@ -14,6 +17,7 @@ from pipeline import paths, settings
 from pipeline.settings import SettingsError
 
 DEFAULT = "default"
+UPON = "upon"
 SECTION = re.compile(r"^(?=[a-z_]+:)", re.MULTILINE)
 BEHIND = re.compile(r"(^(#.*)?\n)*\Z", re.MULTILINE)  # blank lines and comments at a section's end
 UNFOLDED = 10_000  # characters; a long text stays on its line
@@ -51,15 +55,25 @@ def names() -> list[str]:
 
 
 def combined(name: str) -> str:
-    """Return the text of the default with a preset's overlay: mappings are merged, all else is replaced.
+    """Return the text of a preset: that of the one below, in the end the default, with its overlay.
 
-    A section that the overlay leaves alone keeps each character. Raises ValueError for an unknown preset, and for an
-    overlay with a setting that the default does not have.
+    Mappings are merged, all else is replaced. A section that the overlay leaves alone keeps each character. Raises
+    ValueError for an unknown preset, for an overlay with a setting that the default does not have, and for presets that
+    lie upon each other.
     """
+    return _combined(name, ())
+
+
+def _combined(name: str, above: tuple[str, ...]) -> str:
     if name not in names():
         raise ValueError(f"no preset {name}; expected one of {', '.join(names())}")
-    head, *sections = SECTION.split((paths.PRESETS / f"{DEFAULT}.yaml").read_text(encoding="utf-8"))
-    overlay = {} if name == DEFAULT else settings.read(paths.PRESETS / f"{name}.yaml")
+    if name in above:
+        raise ValueError(f"preset {name} lies upon itself: {' upon '.join([*above, name])}")
+    if name == DEFAULT:
+        return (paths.PRESETS / f"{DEFAULT}.yaml").read_text(encoding="utf-8")
+    overlay = settings.read(paths.PRESETS / f"{name}.yaml")
+    below = _combined(str(overlay.pop(UPON, DEFAULT)), (*above, name))
+    head, *sections = SECTION.split(below)
     known = {text.partition(":")[0]: text for text in sections}
     if unknown := sorted(overlay.keys() - known.keys()):
         raise ValueError(f"preset {name}: {', '.join(unknown)} is no section of the default")

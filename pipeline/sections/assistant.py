@@ -8,10 +8,9 @@ from components.scoring.statistics import Interval
 from pipeline import findings
 from pipeline.findings import NATS, TUNED, UNTUNED, VERDICTS, Comparison, Findings, Standing
 from pipeline.sections import training
-from pipeline.sections.wording import digits, estimate, listed, percent, readable, scale, spoken
+from pipeline.sections.wording import cut, digits, estimate, listed, percent, readable, scale, spoken
 
 SHOWN_ANSWERS = 4  # of the good ones, and as many of the bad
-LONGEST_ANSWER = 100  # characters shown: an untuned model runs on
 
 
 def section(found: Findings) -> Section:
@@ -165,13 +164,7 @@ def _answer_table(title: str, answered: Sequence[dict[str, Response]]) -> Table:
     for each in answered:
         tuned = each[TUNED]
         question = "\n".join(part for part in (tuned.instruction, tuned.input) if part)
-        untuned = _cut(each[UNTUNED].answer) if UNTUNED in each else None
-        rows.append((question, tuned.expected, _cut(tuned.answer), untuned))
+        untuned = cut(each[UNTUNED].answer) if UNTUNED in each else None
+        rows.append((question, tuned.expected, cut(tuned.answer), untuned))
     columns = (Column("question"), Column("expected"), Column("tuned"), Column("untuned"))
     return Table(title, columns, tuple(rows), "The first of each kind, not chosen by hand.")
-
-
-def _cut(answer: str) -> str:
-    """Return an answer on one line, cut where it is long."""
-    line = " ".join(answer.split()) or "(nothing)"
-    return line if len(line) <= LONGEST_ANSWER else f"{line[:LONGEST_ANSWER]} ..."

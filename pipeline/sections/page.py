@@ -5,7 +5,18 @@ import json
 from components.page.facts import Column, Facts, Section, Table, Value
 from pipeline import dag, paths
 from pipeline.findings import Findings
-from pipeline.sections import assistant, base, calibration, choices, classifier, corpus, headline, leakage, provenance
+from pipeline.sections import (
+    assistant,
+    base,
+    calibration,
+    choices,
+    classifier,
+    corpus,
+    headline,
+    leakage,
+    preferences,
+    provenance,
+)
 
 
 def facts(found: Findings) -> Facts:
@@ -21,6 +32,7 @@ def facts(found: Findings) -> Facts:
             *choices.sections(found),
             classifier.section(found),
             assistant.section(found),
+            *preferences.sections(found),
             *([calibration.section(found)] if found.calibration else []),
             leakage.section(found),
             provenance.checks(),

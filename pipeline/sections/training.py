@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from components.page.facts import Block, Curves, Line, Panel, Text
 from pipeline import tracking
 
-STAGES = ("pretrain", "finetune_classifier", "finetune_instructions")
+STAGES = ("pretrain", "finetune_classifier", "finetune_instructions", "prefer")
 
 
 def curves(stage: str, title: str) -> Block:

@@ -7,6 +7,8 @@ from components.page.facts import Estimate
 from components.scoring.statistics import Interval
 from pipeline.findings import NATS
 
+LONGEST_ANSWER = 100  # characters shown: an untuned model runs on
+
 
 def estimate(interval: Interval, factor: float) -> Estimate:
     """Return an interval as the page shows it, in another unit."""
@@ -56,6 +58,12 @@ def percent(share: float) -> str:
     '95 %'
     """
     return f"{100 * share:.10g} %"
+
+
+def cut(answer: str) -> str:
+    """Return an answer on one line, cut where it is long."""
+    line = " ".join(answer.split()) or "(nothing)"
+    return line if len(line) <= LONGEST_ANSWER else f"{line[:LONGEST_ANSWER]} ..."
 
 
 def points(difference: float) -> str:

@@ -1,4 +1,4 @@
-"""Make the two tasks: labelled texts and instructions, without duplicates, split so that nothing leaks."""
+"""Make the tasks: labelled texts, instructions and, if asked for, preferences: no duplicates, nothing leaks."""
 
 import dataclasses
 import json
@@ -14,6 +14,7 @@ from components.tasks import pydocs, splits
 from components.tasks.classification import Labelled, balance, check_labels, labels_of, read_sms
 from components.tasks.files import LeftOut, read_records, write_records
 from components.tasks.instructions import Instruction, read_alpaca, within
+from components.tasks.preferences import Preference, pair, read_pairs
 from components.tasks.splits import SPLITS, R, Record, Shares, Split
 from components.tasks.templates import OwnTemplate, Template
 from components.tokenizer import table
@@ -79,12 +80,31 @@ class InstructionSettings(HeldOutSettings):
 
 
 @dataclass(frozen=True)
+class PreferenceSettings:
+    """The task of `prefer`: a JSON list of instruction, input, chosen and rejected, the book's format."""
+
+    file: str
+    """The file in `data/raw/tasks`."""
+    max_tokens: int | None
+    """Longest pair, tokens of prompt and longer answer; longer ones are left out and counted; null keeps all."""
+    shares: Shares
+    """How much goes where of what the instructions do not ask; what they ask is on its side there."""
+    seed: int
+    """Seed of the splitting."""
+
+    def __post_init__(self) -> None:
+        """Refuse a cap that leaves nothing."""
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise ValueError(f"max_tokens is {self.max_tokens}; expected 1 or more, or null")
+
+
+@dataclass(frozen=True)
 class ContractSettings:
     """What the records must be."""
 
     on_empty: Literal["stop", "quarantine"]
-    """At a record of a file without a text, an instruction or an output: `stop` ends the build, `quarantine` leaves the
-    record out, counted, with its place and reason."""
+    """At a record of a file without a text, an instruction or an answer, or with two equal answers to prefer: `stop`
+    ends the build, `quarantine` leaves the record out, counted, with its place and reason."""
     least_label_share: float
     """Least share of the labelled texts that each label has; 0..1; a rarer label ends the build."""
 
@@ -96,7 +116,7 @@ class ContractSettings:
 
 @dataclass(frozen=True)
 class PrepareSettings:
-    """Both tasks."""
+    """The tasks."""
 
     contract: ContractSettings
     """What their records must be."""
@@ -104,16 +124,20 @@ class PrepareSettings:
     """The classifier's."""
     instructions: InstructionSettings
     """The assistant's."""
+    preferences: PreferenceSettings | None
+    """That of `prefer`, put as prompts as the assistant's; null for none."""
 
 
 @stage
 def prepare(prepare: PrepareSettings) -> None:
-    """Write both folders of `data/tasks`."""
+    """Write the folders of `data/tasks`."""
     unlabelled = make_classification(prepare.classification, prepare.contract)
     too_long, unanswered = make_instructions(prepare.instructions, prepare.contract)
-    quarantine(unlabelled + unanswered)
+    pairs_too_long, unpaired = make_preferences(prepare.preferences, prepare.instructions.template, prepare.contract)
+    quarantine(unlabelled + unanswered + unpaired)
     check(prepare.contract)
-    record(too_long, len(unlabelled + unanswered))
+    counts = {"instructions_too_long": too_long, "empty_records": len(unlabelled + unanswered + unpaired)}
+    record(counts if prepare.preferences is None else counts | {"preferences_too_long": pairs_too_long})
 
 
 @io
@@ -156,10 +180,39 @@ def make_instructions(settings: InstructionSettings, contract: ContractSettings)
         parts = splits.by_position(found, settings.shares.train, settings.shares.test)
     else:
         parts = splits.by_group(found, sides(found, settings))
-    template = settings.template
-    spelled = dataclasses.asdict(template) if isinstance(template, OwnTemplate) else template
-    _write(paths.INSTRUCTIONS, capped(parts, settings), {"template": spelled})
+    _write(paths.INSTRUCTIONS, capped(parts, settings), {"template": spelled(settings.template)})
     return len(too_long), left_out
+
+
+@io
+def make_preferences(
+    settings: PreferenceSettings | None, template: Template, contract: ContractSettings
+) -> tuple[int, list[LeftOut]]:
+    """Write the pairs of each split, none without settings; return how many were too long, and what was left out.
+
+    A prompt that the instructions have too is on its side there: what they are tested on no pair teaches.
+    """
+    if settings is None:
+        _write(paths.PREFERENCES, dict.fromkeys(SPLITS, ()), {"template": None})
+        return 0, []
+    left_out: list[LeftOut] = []
+    leave_out = left_out.append if contract.on_empty == "quarantine" else None
+    found = splits.dedupe(read_pairs(_task_file("preferences", settings.file), leave_out))
+    fitting = found
+    if settings.max_tokens is not None:
+        tokenizer = Tokenizer.load(paths.TOKENIZER)
+        sizes = [len(pair(each, template, tokenizer.encode, tokenizer.end_of_text)) for each in found]
+        fitting = [each for each, size in zip(found, sizes, strict=True) if size <= settings.max_tokens]
+    asked = {name: read_records(paths.INSTRUCTIONS / f"{name}.jsonl", Instruction) for name in SPLITS}
+    side_of = {each.content: name for name, records in asked.items() for each in records}
+    parts = splits.by_side(fitting, side_of, settings.shares, settings.seed)
+    _write(paths.PREFERENCES, parts, {"template": spelled(template)})
+    return len(found) - len(fitting), left_out
+
+
+def spelled(template: Template) -> str | dict[str, str | None]:
+    """Return a template as a task's file has it: its name, or the texts of an own one."""
+    return dataclasses.asdict(template) if isinstance(template, OwnTemplate) else template
 
 
 @io
@@ -196,7 +249,9 @@ def _task_file(task: str, name: str) -> Path:
     return file
 
 
-def _write(target: Path, parts: Mapping[Split, Sequence[Labelled] | Sequence[Instruction]], task: object) -> None:
+def _write(
+    target: Path, parts: Mapping[Split, Sequence[Labelled] | Sequence[Instruction] | Sequence[Preference]], task: object
+) -> None:
     with paths.whole(target) as folder:
         for name, records in parts.items():
             write_records(records, folder / f"{name}.jsonl")
@@ -205,7 +260,7 @@ def _write(target: Path, parts: Mapping[Split, Sequence[Labelled] | Sequence[Ins
 
 @io
 def check(contract: ContractSettings) -> None:
-    """Check both tasks."""
+    """Check the tasks."""
     task = json.loads((paths.CLASSIFICATION / "task.json").read_text(encoding="utf-8"))
     labelled = pd.DataFrame(
         {"id": each.id, "text": each.text, "characters": len(each.text), "label": each.label, "split": name}
@@ -228,14 +283,33 @@ def check(contract: ContractSettings) -> None:
         for each in read_records(paths.INSTRUCTIONS / f"{name}.jsonl", Instruction)
     ]
     checks.check("instructions", pd.DataFrame(asked), checks.instructions())
+    task = json.loads((paths.PREFERENCES / "task.json").read_text(encoding="utf-8"))
+    pairs = [
+        {
+            "id": each.id,
+            "instruction": each.instruction,
+            "input": each.input,
+            "instruction_characters": len(each.instruction),
+            "chosen_characters": len(each.chosen),
+            "rejected_characters": len(each.rejected),
+            "split": name,
+        }
+        for name in SPLITS
+        for each in read_records(paths.PREFERENCES / f"{name}.jsonl", Preference)
+    ]
+    checks.check("preferences", pd.DataFrame(pairs or {"id": []}), checks.preferences(task["template"]))
 
 
 @io
-def record(too_long: int, empty: int) -> None:
-    """Record how many records each split has, how many instructions were too long, and how many records empty."""
+def record(counts: dict[str, int]) -> None:
+    """Record how many records each split has, and what was left out; of preferences only where they were asked for."""
+    tasks: list[tuple[Path, type[Labelled | Instruction | Preference]]]
+    tasks = [(paths.CLASSIFICATION, Labelled), (paths.INSTRUCTIONS, Instruction)]
+    if "preferences_too_long" in counts:
+        tasks.append((paths.PREFERENCES, Preference))
     numbers = {
         f"{folder.name}_{name}": len(read_records(folder / f"{name}.jsonl", kind))
-        for folder, kind in ((paths.CLASSIFICATION, Labelled), (paths.INSTRUCTIONS, Instruction))
+        for folder, kind in tasks
         for name in SPLITS
     }
-    tracking.record("prepare", numbers | {"instructions_too_long": too_long, "empty_records": empty})
+    tracking.record("prepare", numbers | counts)

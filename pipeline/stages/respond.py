@@ -1,4 +1,4 @@
-"""Let the tuned and the untuned model answer every test instruction."""
+"""Let the tuned model, the preferred one if it is another, and the untuned model answer every test instruction."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ from pipeline.orchestration import gpu, io, stage
 
 log = logging.getLogger(__name__)
 
-TUNED, UNTUNED, SHOWN = "tuned", "untuned", "untuned, shown examples"
+TUNED, PREFERRED, UNTUNED, SHOWN = "tuned", "preferred", "untuned", "untuned, shown examples"
 BETWEEN = "\n\n"
 LIKELIHOOD = "likelihood"
 
@@ -85,6 +85,8 @@ def answer(settings: RespondSettings) -> dict[str, int]:
         )
     plain = [prompt(record, template) for record in records]
     rounds: list[tuple[str, GPT, list[str]]] = [(TUNED, tuned, plain), (UNTUNED, untuned, plain)]
+    if is_preferred():
+        rounds.insert(1, (PREFERRED, checkpoint.load(paths.PREFERRED), plain))
     if settings.examples:
         shown = read_records(paths.INSTRUCTIONS / "train.jsonl", Instruction)
         prompts = with_examples(records, shown, template, settings.examples, room, tokenizer)
@@ -131,6 +133,11 @@ def answer(settings: RespondSettings) -> dict[str, int]:
         write_records(responses, folder / "responses.jsonl")
         write_records(expectations, folder / "likelihoods.jsonl")
     return {"records": len(records), "responses": len(responses), "prompts_cut": too_long}
+
+
+def is_preferred() -> bool:
+    """Return whether the preferred model is another than the tuned one: else it would only say the same again."""
+    return checkpoint.sha256(paths.PREFERRED) != checkpoint.sha256(paths.ASSISTANT)
 
 
 def of_expected(
@@ -188,7 +195,7 @@ def with_examples(
 @io
 def check(has_examples: bool) -> None:
     """Check that each model has answered each record."""
-    models = [TUNED, UNTUNED, *([SHOWN] if has_examples else [])]
+    models = [TUNED, *([PREFERRED] if is_preferred() else []), UNTUNED, *([SHOWN] if has_examples else [])]
     responses = read_records(paths.RESPONSES / "responses.jsonl", Response)
     frame = pd.DataFrame([{"id": each.id, "model": each.model, "characters": len(each.answer)} for each in responses])
     records = read_records(paths.INSTRUCTIONS / "test.jsonl", Instruction)
@@ -200,5 +207,8 @@ def record(numbers: dict[str, int]) -> None:
     """Record how much was answered."""
     responses = read_records(paths.RESPONSES / "responses.jsonl", Response)
     empty = sum(not each.answer for each in responses if each.model == TUNED)
-    tracking.record("respond", numbers | {"empty_answers": empty, "weights_sha256": checkpoint.sha256(paths.ASSISTANT)})
+    weights = {"weights_sha256": checkpoint.sha256(paths.ASSISTANT)}
+    if is_preferred():
+        weights["preferred_weights_sha256"] = checkpoint.sha256(paths.PREFERRED)
+    tracking.record("respond", {**numbers, "empty_answers": empty, **weights})
     tracking.keep(paths.RESPONSES)

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from components.overlap.screening import NEAR, Side, Texts
 from components.tasks.classification import Labelled
 from components.tasks.files import read_json_lines, read_records, write_records
 from components.tasks.instructions import Instruction
+from components.tasks.preferences import Preference
 from components.tasks.splits import SPLITS, Split
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
@@ -33,7 +34,7 @@ COMPARED: tuple[tuple[Split, Split], ...] = (
     ("test", "validation"),
 )  # of a task, held out and seen
 
-R = TypeVar("R", Labelled, Instruction)
+R = TypeVar("R", Labelled, Instruction, Preference)
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ class ScreenSettings:
     documents: MostOfAlike
     """Of the corpus's validation, in passages of some 4,000 characters, in its training documents."""
     records: MostOfAlike
-    """Of a task's held-out records in its training records, and of its test in its validation."""
+    """Of a task's held-out records in its training records, and of its test in its validation; of what instructions are
+    tested on in the training preferences, and the reverse."""
     pretraining: Most
     """Of a task's held-out records in the corpus's training documents."""
 
@@ -134,10 +136,21 @@ def in_records(settings: ScreenSettings) -> tuple[list[Pair], list[Overlap]]:
     compared = [(task[a], task[b]) for task in (texts, prompts) for a, b in COMPARED]
     judged = side("judge items", asked["test"], answered)
     compared.append((judged, side("instructions train, with answers", asked["train"], answered)))
+    compared += in_preferences(prompts)
     return (
         [Pair(held_out, seen.name, "records") for held_out, seen in compared],
         [each for pair in compared for each in screening.records(*pair, settings.near.records)],
     )
+
+
+def in_preferences(prompts: Mapping[Split, Side]) -> list[tuple[Side, Side]]:
+    """Return the sides to compare where there are preferences: with each other, and crosswise with the instructions."""
+    pairs = {name: read_records(paths.PREFERENCES / f"{name}.jsonl", Preference) for name in SPLITS}
+    if not pairs["train"]:
+        return []
+    preferred = {name: side(f"preferences {name}", its, prompt) for name, its in pairs.items()}
+    crosswise = [(prompts["test"], preferred["train"]), (preferred["test"], prompts["train"])]
+    return [(preferred[a], preferred[b]) for a, b in COMPARED] + crosswise
 
 
 def corpus_validation(tokens: Path, tokenizer: Tokenizer) -> Side:
@@ -190,7 +203,7 @@ def side(name: str, records: Sequence[R], text: Callable[[R], str]) -> Side:
     return Side([each.id for each in records], [text(each) for each in records], name)
 
 
-def prompt(record: Instruction) -> str:
+def prompt(record: Instruction | Preference) -> str:
     """Return what is asked: instruction and input."""
     return "\n".join(filter(None, (record.instruction, record.input)))
 

@@ -73,6 +73,7 @@ METRICS = {
         "kept_validation_loss": 2.25,
     },
     "finetune_instructions": {"steps": 2, "weights_sha256": "cc", "train_rows": 4, "validation_rows": 2, **MACHINE},
+    "prefer": {"steps": 0, "weights_sha256": "cc", **MACHINE},
     "respond": {"records": 4, "responses": 12, "weights_sha256": "cc"},
 }
 CURVE = [
@@ -123,6 +124,8 @@ def build(tmp_path, monkeypatch):
             writer = csv.DictWriter(file, list(CURVE[0]))
             writer.writeheader()
             writer.writerows(CURVE)
+    (tmp_path / "data/metrics/prefer.csv").write_text("step,training_loss,validation_loss\n")
+    (tmp_path / "data/margins.jsonl").touch()
     source = {"file": "corpus/tales.txt", "name": "Tales", "sha256": "dd", "size_bytes": 1400, "licence": "CC0-1.0"}
     (tmp_path / "data/raw/sources.json").write_text(json.dumps([source]))
     kept = [
@@ -176,6 +179,35 @@ def build(tmp_path, monkeypatch):
     )
     (tmp_path / "data/scores/calibration.jsonl").touch()
     return tmp_path
+
+
+@pytest.fixture
+def preferred(build):
+    """The same build, in which the assistant was taught to prefer: two pairs a split, better answers to no question."""
+    (build / "data/metrics/prefer.csv").write_text((build / "data/metrics/pretrain.csv").read_text())
+    write_lines(
+        build / "data/margins.jsonl",
+        [
+            {
+                "id": f"{split}-{k}",
+                "group": f"{split}-{k}",
+                "split": split,
+                "chosen_before": -2.0,
+                "rejected_before": -1.5,
+                "chosen": -1.0 - k,
+                "rejected": -1.5 - k,
+            }
+            for split in ("validation", "test")
+            for k in range(2)
+        ],
+    )
+    for name, value in (("responses/responses", "no c1"), ("scores/scores", 0)):
+        path = build / f"data/{name}.jsonl"
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        taught = [row | {"model": "preferred"} for row in rows if row["model"] == "tuned"]
+        taught[0] |= {"value": value} if "value" in taught[0] else {"answer": value}
+        write_lines(path, rows + taught)
+    return build
 
 
 @pytest.fixture

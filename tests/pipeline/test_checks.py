@@ -263,7 +263,24 @@ TABLES = {
             "split": ["train", "validation", "test"],
         },
     ),
+    "preferences": (
+        checks.preferences("plain"),
+        {
+            "id": ["1", "2", "3"],
+            "instruction": ["a", "a", "a"],
+            "input": ["x", "y", "z"],
+            "instruction_characters": [1, 1, 1],
+            "chosen_characters": [1, 1, 1],
+            "rejected_characters": [1, 1, 1],
+            "split": ["train", "validation", "test"],
+        },
+    ),
 }
+
+
+def test_without_a_task_of_preferences_a_pair_is_one_too_many(project):
+    checks.check("preferences", pd.DataFrame({"id": []}), checks.preferences(None))
+    assert "does not hold; found 1" in failure("preferences", pd.DataFrame({"id": ["1"]}), checks.preferences(None))
 
 
 @pytest.mark.parametrize("border", TABLES)

@@ -55,6 +55,7 @@ def test_the_order_is_that_of_dvc_yaml_where_that_is_a_running_order():
         "evaluate",
         "finetune_classifier",
         "finetune_instructions",
+        "prefer",
         "respond",
         "score",
         "report",

@@ -14,26 +14,6 @@ def ends(interval):
     return interval.mean, interval.low, interval.high, interval.count
 
 
-def test_without_items_nothing_was_chosen(build):
-    assert findings.gather(HOW).picked == ()
-    assert not [name for name in findings.headlines(findings.gather(HOW)) if "multiple_choice" in name]
-
-
-def test_right_choices_are_counted_by_shots_beside_what_knows_nothing(chosen):
-    zero, one = findings.gather(HOW).picked
-    assert (zero.shots, one.shots) == (0, 1)
-    # The likeliest is right three times of four, as the accuracy above; by character never; by token always.
-    assert ends(zero.accuracy) == (0.75, 0.25, 1.0, 4)
-    assert ends(zero.accuracy_norm) == (0.0, 0.0, 0.0, 4)
-    assert ends(zero.accuracy_by_token) == (1.0, 1.0, 1.0, 4)
-    assert (zero.chance, zero.longest, zero.shortest) == (0.5, 0.0, 1.0)
-    assert (zero.cut, one.cut) == (1, 0)
-    found = findings.headlines(findings.gather(HOW))
-    assert found["multiple_choice_0_shot_accuracy"] == 0.75
-    assert found["multiple_choice_0_shot_accuracy_low"] == 0.25
-    assert found["multiple_choice_1_shot_accuracy_norm_high"] == 0.0
-
-
 def test_every_model_has_a_standing_by_each_judge(build):
     found = findings.gather(HOW)
     assert [(each.model, each.mean.mean, each.answers, each.read) for each in found.standings] == [

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.tasks.splits import Shares, by_content, by_group, by_position, capped, dedupe, draw, halve
+from components.tasks.splits import Shares, by_content, by_group, by_position, by_side, capped, dedupe, draw, halve
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,23 @@ def test_a_mapping_sends_each_group_to_its_split():
     a, b, c, d = Note("1", "os"), Note("2", "re"), Note("3", "json"), Note("4", "os")
     splits = by_group([a, b, c, d], {"os": "train", "re": "validation", "json": "test"})
     assert splits == {"train": [a, d], "validation": [b], "test": [c]}
+
+
+def test_a_content_is_on_the_side_that_a_mapping_says_and_what_it_lacks_as_drawn():
+    notes = [Note(str(k)) for k in range(100)]
+    drawn = {note.content: name for name, its in by_content(notes, SHARES, seed=1).items() for note in its}
+    given = {"5": "test", "6": "train", "7": "validation", "elsewhere": "test"}
+    splits = by_side(notes, given, SHARES, seed=1)
+    assert {note.content: name for name, its in splits.items() for note in its} == drawn | {
+        "5": "test",
+        "6": "train",
+        "7": "validation",
+    }
+
+
+def test_a_side_that_nothing_is_on_is_refused():
+    with pytest.raises(ValueError, match=r"the test split is empty \(train 1, validation 1, test 0 records\)"):
+        by_side([Note("a"), Note("b")], {"a": "train", "b": "validation"}, SHARES, seed=1)
 
 
 def test_a_group_without_a_split_is_refused():

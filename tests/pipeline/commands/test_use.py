@@ -169,6 +169,29 @@ def test_an_overlay_of_something_else_is_refused(presets, main, capsys, overlay,
     assert not presets.exists()
 
 
+def test_a_preset_may_lie_upon_another(presets, main):
+    above = "# Above.\nupon: other\n\nscore:\n  judge: null\n"
+    (presets.parent / "presets" / "above.yaml").write_text(above, encoding="utf-8")
+    assert main(["use", "above"]) == 0
+    sections = settings.read(presets)
+    assert sections["pretrain"] == {
+        "seed": 123,
+        "optimizer": {"name": "muon", "rate": 3e-4},
+        "prompts": ["yes", "a: b", "3", ""],
+    }
+    assert sections["score"] == {"judge": None}
+
+
+@pytest.mark.parametrize(
+    ("upon", "told"),
+    [("above", "preset above lies upon itself: above upon above"), ("nowhere", "no preset nowhere; expected one of ")],
+)
+def test_a_preset_upon_itself_or_none_is_refused(presets, main, capsys, upon, told):
+    (presets.parent / "presets" / "above.yaml").write_text(f"upon: {upon}\n", encoding="utf-8")
+    assert main(["use", "above"]) == 1
+    assert told in capsys.readouterr().err
+
+
 def test_params_yaml_is_the_default_preset():
     assert (ROOT / "params.yaml").read_bytes() == (ROOT / "presets" / "default.yaml").read_bytes()
 

@@ -64,6 +64,7 @@ def test_the_origin_names_weights_versions_and_the_machine_of_each_training(buil
         "pretrain": "aa",
         "finetune_classifier": "bb",
         "finetune_instructions": "cc",
+        "prefer": "cc",
         "scored by evaluate": "aa",
         "answering in respond": "cc",
     }

@@ -26,3 +26,8 @@ def test_nats_are_shown_with_one_decimal_more(unit, digits):
 @pytest.mark.parametrize(("judge", "words"), [("rouge_l", "ROUGE-L"), ("llama3:8b", "llama3:8b")])
 def test_a_metric_is_called_by_its_name_and_a_model_by_its_own(judge, words):
     assert wording.spoken(judge) == words
+
+
+def test_a_long_answer_is_cut_and_an_empty_one_named():
+    assert wording.cut("a  b\n" + "x" * 98) == "a b " + "x" * 96 + " ..."
+    assert wording.cut(" \n") == "(nothing)"

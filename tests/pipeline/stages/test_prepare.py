@@ -11,6 +11,7 @@ import pytest
 from components.tasks.classification import Labelled
 from components.tasks.files import read_records
 from components.tasks.instructions import Instruction, full, prompt, read_template
+from components.tasks.preferences import Preference
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from pipeline import paths, settings
@@ -95,6 +96,83 @@ def test_the_books_two_files_become_tasks_without_duplicates(run):
     assert asked["train"][0].instruction.startswith("Evaluate the following phrase")
     assert json.loads((paths.CLASSIFICATION / "task.json").read_text()) == {"labels": ["ham", "spam"]}
     assert json.loads((paths.INSTRUCTIONS / "task.json").read_text()) == {"template": "alpaca"}
+
+
+SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
+
+
+def test_without_a_file_of_preferences_their_folder_is_there_and_empty(project):
+    assert records(paths.PREFERENCES, Preference) == {split: [] for split in SPLITS}
+    assert json.loads((paths.PREFERENCES / "task.json").read_text()) == {"template": None}
+    assert json.loads(paths.checks("preferences").read_text())["rows"] == 0
+    assert not [name for name in json.loads(paths.metrics("prepare").read_text()) if name.startswith("preferences")]
+
+
+def test_a_preference_is_on_the_side_of_the_instruction_that_asks_the_same(run):
+    asked = records(paths.INSTRUCTIONS, Instruction)
+    answers = {"chosen": "yes", "rejected": "no"}
+    rows = [
+        {"instruction": each.instruction, "input": each.input, **answers}
+        for split in SPLITS
+        for each in asked[split][:8]
+    ]
+    others = [{"instruction": f"Other {n}?", "input": "", **answers} for n in range(30)]
+    twice = [rows[0] | {"chosen": "again"}]
+    long = [{"instruction": "Long?", "input": "", "chosen": "no", "rejected": "no. " * 60}]
+    (paths.RAW_TASKS / "pairs.json").write_text(json.dumps([*rows, *others, *twice, *long]))
+    run("prepare", {"preferences": {"file": "pairs.json", "max_tokens": 60, "shares": SHARES, "seed": 1}})
+    found = records(paths.PREFERENCES, Preference)
+    side = {each.content: split for split in SPLITS for each in asked[split]}
+    for split in SPLITS:
+        assert sum(side.get(each.content) == split for each in found[split]) == 8
+        assert {side.get(each.content, split) for each in found[split]} == {split}
+    numbers = json.loads(paths.metrics("prepare").read_text())
+    assert sum(numbers[f"preferences_{split}"] for split in SPLITS) == 24 + 30
+    assert numbers["preferences_too_long"] == 1
+    assert found["train"][0].chosen == "yes"
+    assert json.loads((paths.PREFERENCES / "task.json").read_text()) == {"template": "plain"}
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="../shared/data is not here")
+def test_the_books_pairs_without_equal_answers_keep_the_sides_of_its_instructions(run):
+    for name in ("instruction-data.json", "instruction-data-with-preference.json"):
+        shutil.copy(REAL / name, paths.RAW_TASKS)
+    shares = {"train": 0.85, "validation": 0.05, "test": 0.1}
+    alpaca = {"source": "alpaca", "file": "instruction-data.json", "template": "alpaca", "max_tokens": None}
+    pairs = {"file": "instruction-data-with-preference.json", "max_tokens": None, "shares": shares, "seed": 123}
+    run(
+        "prepare",
+        {
+            "contract": {"on_empty": "quarantine"},
+            "instructions": alpaca | {"shares": shares, "most": None},
+            "preferences": pairs,
+        },
+    )
+    asked, found = records(paths.INSTRUCTIONS, Instruction), records(paths.PREFERENCES, Preference)
+    for split in SPLITS:
+        assert {each.content for each in found[split]} <= {each.content for each in asked[split]}
+    # 1,100 less 6 pairs of two equal answers, less 25 duplicates of (instruction, input).
+    assert [len(found[split]) for split in SPLITS] == [907, 55, 107]  # 113 steps of 8, as the preset counts on
+    assert pq.read_table(paths.TASKS_QUARANTINE).to_pylist()[0] == {
+        "place": "instruction-data-with-preference.json row 123",
+        "reason": "chosen and rejected are the same; expected two different answers",
+    }
+    assert json.loads(paths.metrics("prepare").read_text())["empty_records"] == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rejected": "yes"}, "data/raw/tasks/pairs.json, row 1: chosen and rejected are the same; expected two"),
+        ({}, "the validation split is empty (train 1, validation 0, test 0 records)"),
+    ],
+)
+def test_a_file_of_preferences_that_cannot_be_used_is_one_line(failure, change, said):
+    row = {"instruction": "Is it?", "input": "", "chosen": "yes", "rejected": "no"}
+    (paths.RAW_TASKS / "pairs.json").write_text(json.dumps([row | change]))
+    pairs = {"file": "pairs.json", "max_tokens": None, "shares": SHARES, "seed": 1}
+    assert said in failure("prepare", {"preferences": pairs})
+    assert not paths.PREFERENCES.exists()
 
 
 @pytest.mark.parametrize(

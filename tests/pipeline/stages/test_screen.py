@@ -7,6 +7,8 @@ import pytest
 from components.corpus.documents import Document
 from components.tasks.classification import Labelled
 from components.tasks.files import read_json_lines, read_records, write_records
+from components.tasks.instructions import Instruction
+from components.tasks.preferences import Preference
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from pipeline import dag, encoding, paths
@@ -73,7 +75,21 @@ def test_what_waits_for_the_gate_is_not_made_stale_by_another_count(run):
     assert paths.OVERLAP_COUNTS.read_bytes() != counts
     assert paths.PASSED.read_bytes() == before
     waiting = [stage.name for stage in dag.stages() if paths.PASSED in stage.deps]
-    assert waiting == ["pretrain", "finetune_classifier", "finetune_instructions"]
+    assert waiting == ["pretrain", "finetune_classifier", "finetune_instructions", "prefer"]
+
+
+def test_a_test_question_that_a_training_preference_asks_ends_the_build(failure):
+    asked = read_records(paths.INSTRUCTIONS / "test.jsonl", Instruction)[0]
+    pairs = [
+        Preference("p1", "p1", asked.instruction, asked.input, "yes", "no"),
+        *(Preference(f"p{k}", f"p{k}", f"Is it number {k}, and what is {k} times {k}?", "", "a", "b") for k in (2, 3)),
+    ]
+    for split, pair in zip(("train", "validation", "test"), pairs, strict=True):
+        write_records([pair], paths.PREFERENCES / f"{split}.jsonl")
+    said = failure("screen")
+    assert said.startswith("1 of 8 texts of instructions test (12.5%) overlap preferences train (exact); expected ")
+    sides = {(each["held_out"], each["seen"]) for each in json.loads(paths.OVERLAP_COUNTS.read_text())}
+    assert {("preferences test", "instructions train"), ("preferences test", "corpus train")} <= sides
 
 
 def test_a_held_out_text_that_the_corpus_has_is_found_in_its_document(run):
