@@ -23,6 +23,7 @@ from benchmarks.tokenizing import Turn
 from components.overlap import screening
 from components.overlap.near import NearSettings
 from components.tokenizer.bpe import Tokenizer
+from components.tokenizer.decoding import Decoder
 from pipeline import paths
 
 MOST_OF_TOKENIZING = 0.6
@@ -37,9 +38,10 @@ def gate(shared: Path, tokens: Path) -> Turn:
 
     tokenizer = Tokenizer.gpt2(shared / "gpt2_bpe")
     started = time.perf_counter()
-    held_out = screen.corpus_validation(tokens, tokenizer)
-    read = screen.corpus_training(tokens, tokenizer)
-    screening.stream([], held_out, screen.TRAINED, read, screen.passages, NEAR, THREADS)
+    decoder = Decoder(tokenizer)
+    for held_out in screen.corpus_validation(tokens, decoder, NEAR):
+        read = screen.corpus_training(tokens, decoder)
+        screening.stream(held_out, [], screen.TRAINED, read, screen.passages, NEAR, THREADS)
     return Turn(time.perf_counter() - started, 0, reporting.peak_memory_mib())
 
 

@@ -5,10 +5,10 @@
 
 The corpora of the shared folder, cut into documents of some 4 kB and repeated with changes, as .jsonl, in GPT-2's own
 vocabulary. `tiktoken` has the documents in memory and calls `encode_ordinary_batch` with two threads on a thousand at a
-time; ours is `pipeline.encoding.write` on the files, with two processes that encode, and once more with one for
-all. They take turns, each turn in a process of its own; the median turn counts. Prints Markdown; exits 1 if a target is
-missed, or an id differs. Takes about 10 minutes on two idle cores and 1 GB of disk. For Linux. Run it in the project's
-root.
+time; ours is `pipeline.encoding.write` on the files, with two processes, of which one reads and writes too, and once
+more with one. They take turns, each turn in a process of its own; the median turn counts. Prints Markdown; exits 1 if a
+target is missed, or an id differs. Takes about 10 minutes on two idle cores and 1 GB of disk. For Linux. Run it in the
+project's root.
 """
 
 import argparse
@@ -28,9 +28,8 @@ from benchmarks import reporting
 from components.corpus import documents, reading
 from components.corpus.documents import Document, SplitSettings
 from components.corpus.reading import ReadingSettings
-from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
-from pipeline import encoding, paths
+from pipeline import paths
 
 LEAST_OF_TIKTOKEN = 0.9
 """Least share of the rate of tiktoken alone."""
@@ -100,6 +99,9 @@ def tiktoken_alone(shared: Path, corpus: Path, _: Path, threads: int) -> Turn:
 
 def ours(shared: Path, corpus: Path, out: Path, processes: int) -> Turn:
     """Go from the files to Parquet."""
+    from components.tokenizer import table  # late: the processes that encode import this module too, and not these
+    from pipeline import encoding
+
     tokenizer = Tokenizer.gpt2(shared / "gpt2_bpe")
     with reporting.peak_memory_of_children() as children:
         started = time.perf_counter()
@@ -112,6 +114,8 @@ def ours(shared: Path, corpus: Path, out: Path, processes: int) -> Turn:
 
 def differing(shared: Path, corpus: Path, out: Path) -> int:
     """Return how many documents have other ids than tiktoken gives them."""
+    from components.tokenizer import table
+
     tokenizer = Tokenizer.gpt2(shared / "gpt2_bpe")
     texts = (each.text for each in documents.read(corpus, SPLIT, READING) if isinstance(each, Document))
     rows = table.read(out)

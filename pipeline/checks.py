@@ -18,6 +18,7 @@ from pipeline import paths
 NAMED_ROWS = 5
 PLACE = "_place"
 TEMPLATE = "checks.html.j2"
+LEAST_BITS = "tokenize.contract.least_bits_per_token"
 
 
 @dataclass(frozen=True)
@@ -26,15 +27,18 @@ class Expectation:
 
     name: str
     arguments: dict[str, Any]
+    setting: str | None = None
+    """Dotted name of the setting that it takes a limit from."""
 
 
 class CheckFailed(ValueError):
     """A border that does not hold; the message names expectation and rows."""
 
 
-def between(column: str, low: float | None, high: float | None = None) -> Expectation:
+def between(column: str, low: float | None, high: float | None = None, *, setting: str | None = None) -> Expectation:
     """Expect every value of a column in `low..high`, both included; None leaves that side open."""
-    return Expectation("ExpectColumnValuesToBeBetween", {"column": column, "min_value": low, "max_value": high})
+    arguments = {"column": column, "min_value": low, "max_value": high}
+    return Expectation("ExpectColumnValuesToBeBetween", arguments, setting)
 
 
 def present(column: str) -> Expectation:
@@ -97,10 +101,15 @@ def documents(
         between("least_count", 1),
         between("min_id", 0, vocab_size - 1),
         between("max_id", 0, vocab_size - 1),
-        between("least_bytes", least_bytes or 1),
-        between("most_bytes", 1, most_bytes),
-        between("most_replaced_share", 0, 1 if most_replaced_share is None else most_replaced_share),
-        between("bits_per_token", least_bits_per_token),
+        between("least_bytes", least_bytes or 1, setting="tokenize.contract.size_bytes.least"),
+        between("most_bytes", 1, most_bytes, setting="tokenize.contract.size_bytes.most"),
+        between(
+            "most_replaced_share",
+            0,
+            1 if most_replaced_share is None else most_replaced_share,
+            setting="tokenize.contract.replaced_share.most",
+        ),
+        between("bits_per_token", least_bits_per_token, setting=LEAST_BITS),
         all_of("split", ["train", "validation"]),
         among("split", ["train", "validation"]),
     ]
@@ -110,8 +119,13 @@ def splits(validation_share: float, tolerance: float, least_bits_per_token: floa
     """Both sides of the corpus: about as much validation as was asked for, ids that differ enough."""
     return [
         all_of("split", ["train", "validation"]),
-        between("bits_per_token", least_bits_per_token),
-        between("validation_share", validation_share - tolerance, validation_share + tolerance),
+        between("bits_per_token", least_bits_per_token, setting=LEAST_BITS),
+        between(
+            "validation_share",
+            validation_share - tolerance,
+            validation_share + tolerance,
+            setting="tokenize.contract.share_tolerance",
+        ),
     ]
 
 
@@ -137,7 +151,7 @@ def classification(labels: Iterable[str], least_label_share: float) -> list[Expe
         between("characters", 1),
         among("label", known),
         all_of("label", known),
-        between("label_share", least_label_share),
+        between("label_share", least_label_share, setting="prepare.contract.least_label_share"),
         all_of("split", ["train", "validation", "test"]),
     ]
 
@@ -188,7 +202,8 @@ def scores(judges: Iterable[str], n_scores: int) -> list[Expectation]:
 def check(border: str, frame: pd.DataFrame, expectations: list[Expectation]) -> None:
     """Check a table at a border and keep the outcome in `data/checks`, as `<border>.json` and as a page of Data Docs.
 
-    Raises CheckFailed that names the first expectation that does not hold and its first rows, by the first column.
+    Raises CheckFailed that names the first expectation that does not hold, its first rows, by the first column, and the
+    setting that limits them.
     """
     import great_expectations as gx  # late: 2.8 s
 
@@ -215,7 +230,8 @@ def check(border: str, frame: pd.DataFrame, expectations: list[Expectation]) -> 
         if not result["success"]:
             arguments = ", ".join(f"{name}={value}" for name, value in expectation.arguments.items())
             expected = f"{result['expectation_config']['type']}({arguments})"
-            raise CheckFailed(f"check {border}: {expected} {_complaint(key, expectation, result)}")
+            limited = f"; the limit is {expectation.setting}" if expectation.setting else ""
+            raise CheckFailed(f"check {border}: {expected} {_complaint(key, expectation, result)}{limited}")
 
 
 def _keep(border: str, n_rows: int, judged: list[tuple[Expectation, dict[str, Any]]]) -> None:

@@ -8,9 +8,12 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from components.corpus.documents import Document
 from components.tokenizer import table
-from components.tokenizer.bpe import Ids, Tokenizer
+from components.tokenizer.bpe import Tokenizer
 from components.tokenizer.table import Row
 from pipeline import machine
 from pipeline.pool import in_order
@@ -21,6 +24,9 @@ BATCH_CHARACTERS = 2**18
 """Characters that a process encodes at once."""
 LEAST_BYTES = 2**24
 """Bytes of text, about a second's work, below which no process is begun for it."""
+
+Integers = npt.NDArray[np.unsignedinteger]
+"""Ids of a text (token,), of any width."""
 
 _REPLACEMENT = "\ufffd"
 
@@ -41,18 +47,18 @@ def write(found: Iterable[Document], tokenizer: Tokenizer, folder: Path, process
 
 
 def processes(size_bytes: int) -> int:
-    """Return how many processes encode so many bytes soonest: one for each processor, or this one alone."""
+    """Return how many processes encode so many bytes soonest: one for each processor, with this one, or it alone."""
     return machine.cores() if size_bytes >= LEAST_BYTES else 1
 
 
-def encoded(texts: Iterable[str], tokenizer: Tokenizer, processes: int) -> Generator[Ids, None, None]:
-    """Yield the ids of each text, in order, by processes of this machine."""
-    with closing(in_order(tokenizer.encode_batch, _batches(texts), processes)) as batches:
-        for batch in batches:
-            yield from batch
+def encoded(texts: Iterable[str], tokenizer: Tokenizer, processes: int) -> Generator[Integers, None, None]:
+    """Yield the ids of each text, in order, by processes of this machine, this one among them."""
+    with closing(in_order(tokenizer.encode_joined, _batches(texts), processes)) as batches:
+        for ids, ends in batches:
+            yield from np.split(ids, ends[:-1])
 
 
-def _ids(texts: Iterable[str], tokenizer: Tokenizer, folder: Path, processes: int) -> Generator[Ids, None, None]:
+def _ids(texts: Iterable[str], tokenizer: Tokenizer, folder: Path, processes: int) -> Generator[Integers, None, None]:
     """Yield the ids of each text, in order: from a Ray cluster where the environment names one, else from here."""
     if (address := machine.ray_address()) is None:
         yield from encoded(texts, tokenizer, processes)

@@ -52,9 +52,12 @@ def heartbeat(speak_every_s: float = SPEAK_EVERY_S, quiet_s: float = QUIET_S) ->
 
 
 @contextmanager
-def progress(words: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
-    """Yield what is to be called with each number of bytes done: a bar with rate and time left, and signs of life."""
-    done = 0
+def progress(words: str, total_bytes: int | None) -> Iterator[Callable[[int], None]]:
+    """Yield what is to be called with each number of bytes done: a bar with rate and time left, and signs of life.
+
+    Where nobody knows how many there will be (None) these tell the rate so far.
+    """
+    done, started = 0, time.monotonic()
     bar = tqdm(desc=words, total=total_bytes, unit="B", unit_scale=True, disable=None)  # None: but on a terminal
     lines_above = nullcontext() if bar.disable else logging_redirect_tqdm([logging.getLogger("pipeline")])
     with heartbeat(SPEAK_EVERY_S) as beat, bar, lines_above:
@@ -63,6 +66,10 @@ def progress(words: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
             nonlocal done
             done += count
             bar.update(count)
-            beat(f"{words}: {done / 1e6:,.0f} of {total_bytes / 1e6:,.0f} MB read")
+            if total_bytes is None:
+                rate = done / 1e6 / max(time.monotonic() - started, 1e-9)
+                beat(f"{words}: {done / 1e6:,.0f} MB, {rate:,.1f} MB/s")
+            else:
+                beat(f"{words}: {done / 1e6:,.0f} of {total_bytes / 1e6:,.0f} MB read")
 
         yield add

@@ -1,4 +1,4 @@
-"""A function called by several processes of this machine at once, its results in order; they end with this one."""
+"""A function called by several processes of this machine at once, its results in order; all end with this one."""
 
 import multiprocessing
 import os
@@ -13,15 +13,17 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-_AHEAD = 2  # items for each process that are at work, or wait for it, before the oldest result is asked for
+_AHEAD = 2  # items that each other process is at work on, or has waiting, before this one works too
+_WAITING = 16  # results for each process that wait for an earlier one, before this one waits as well
 _function: Callable[[Any], Any]  # of a process of the pool, given to it once: it may be large
 
 
 def in_order(function: Callable[[T], R], items: Iterable[T], processes: int) -> Generator[R, None, None]:
     """Yield the function's result for each item, in order; the number of processes changes the time alone.
 
-    One process is this one; more are begun, which takes them a second. Few items are read ahead. Function, items and
-    results are pickled, between processes of this program only.
+    This process is one of them: it reads the items, and calls the function itself where the others have enough to do,
+    so that there are no more processes than processors, and as little as can be goes between them. Few items are read
+    ahead. Function, items and results are pickled, between processes of this program only.
 
     Raises what the function raises; ChildProcessError where a process is killed or cannot start.
     """
@@ -29,12 +31,15 @@ def in_order(function: Callable[[T], R], items: Iterable[T], processes: int) -> 
         yield from map(function, items)
         return
     context = multiprocessing.get_context("spawn")  # a fork would copy locks and threads in whatever state they are
-    executor = ProcessPoolExecutor(processes, context, initializer=begin, initargs=(function,))
+    executor = ProcessPoolExecutor(processes - 1, context, initializer=begin, initargs=(function,))
     waiting: deque[Future[R]] = deque()
     try:
         for item in items:
-            waiting.append(executor.submit(_call, item))
-            if len(waiting) > _AHEAD * processes:
+            if sum(not each.done() for each in waiting) < _AHEAD * (processes - 1):
+                waiting.append(executor.submit(_call, item))
+            else:
+                waiting.append(_done(function, item))
+            while waiting and (waiting[0].done() or len(waiting) > _WAITING * processes):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -45,6 +50,16 @@ def in_order(function: Callable[[T], R], items: Iterable[T], processes: int) -> 
         ) from error
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+def _done(function: Callable[[T], R], item: T) -> "Future[R]":
+    """Return what the function makes of an item, or raises, as other processes' results come: for its turn."""
+    future: Future[R] = Future()
+    try:
+        future.set_result(function(item))
+    except Exception as error:  # raised again in its turn
+        future.set_exception(error)
+    return future
 
 
 def begin(function: Callable[[Any], Any]) -> None:

@@ -4,19 +4,23 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from components.overlap import ngrams
+from components.overlap.encoded import Encoded
 from components.overlap.found import Kind, Overlap
 from components.overlap.near import NearSettings, signatures
 from components.overlap.nearest import Nearest, Signatures
-from components.overlap.ngrams import Seen, Sought
+from components.overlap.ngrams import Hashes, Seen, Sought
 
 EXACT: Kind = "exact"
 NEAR: Kind = "near"
 RUN: Kind = "13_gram"
+
+HASHES: dict[Kind, Callable[[Sequence[str]], Hashes]] = {EXACT: ngrams.exact, RUN: ngrams.runs}
+"""By what texts are found that are the same to the letter, or have 13 words in a row in common."""
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -38,6 +42,36 @@ class Side(Texts):
     """Such as "classification test"."""
 
 
+@dataclass(frozen=True, eq=False)
+class Hashed:
+    """What is kept of a side, or of some of it, whose texts need not be."""
+
+    places: list[str]
+    hashes: dict[Kind, list[Hashes]]
+    """By kind, of some texts after the other."""
+    name: str
+    """The side's."""
+
+
+@dataclass(frozen=True, eq=False)
+class Documents(Hashed):
+    """The same of documents, which are compared with what is nearly the same too."""
+
+    signatures: Signatures
+    """(text, permutation)"""
+
+
+def documents(name: str, parts: Iterable[Texts], near: NearSettings) -> Documents:
+    """Return what is kept of a side's documents, given some at a time."""
+    made = [(list(part.places), _hashes(part), signatures(part.texts, near)) for part in parts]
+    return Documents(
+        [place for places, _, _ in made for place in places],
+        {kind: [hashes[kind] for _, hashes, _ in made] for kind in HASHES},
+        name,
+        np.concatenate([signatures([], near), *(each for _, _, each in made)]),
+    )
+
+
 def records(held_out: Side, seen: Side, near: NearSettings) -> list[Overlap]:
     """Return the overlaps of a task's held-out texts with its others.
 
@@ -49,32 +83,28 @@ def records(held_out: Side, seen: Side, near: NearSettings) -> list[Overlap]:
 
     nearest = Nearest(lettered(held_out.texts))
     nearest.keep(lettered(seen.texts), seen.places)
-    screen = Screen([held_out])
+    screen = Screen([_hashed(held_out)])
     screen.keep(screen.look(seen))
-    return screen.overlaps(seen.name) + [
-        Overlap(held_out.name, seen.name, NEAR, id, met.place, met.share)
-        for id, met in zip(held_out.places, nearest.met(near.threshold), strict=True)
-        if met
-    ]
+    return screen.overlaps(seen.name) + _near(held_out.name, held_out.places, seen.name, nearest, near)
 
 
 def stream(
+    documents: Documents,
     held_out: Sequence[Side],
-    documents: Side,
     seen: str,
     batches: Iterable[Callable[[], Texts]],
     parts: Callable[[str], Iterable[str]],
     near: NearSettings,
     threads: int,
 ) -> list[Overlap]:
-    """Return the overlaps of held-out texts with documents that stream by, and of held-out `documents` with them too.
+    """Return the overlaps of held-out `documents` and other texts with documents that stream by.
 
     `batches` are called in threads, whose number changes the time alone. `near` is asked of `documents` and of the
     `parts` of what streams by, to which theirs are cut alike, and only where the whole has 13 words in a row in common
     with something held out: texts that differ here and there, by less than one word of 13, do.
     """
-    screen = Screen([documents, *held_out])
-    nearest = Nearest(signatures(documents.texts, near))
+    screen = Screen([documents, *map(_hashed, held_out)])
+    nearest = Nearest(documents.signatures)
 
     def look(read: Callable[[], Texts]) -> tuple[Look, Texts, Signatures]:
         texts = read()
@@ -87,11 +117,7 @@ def stream(
     for found, likely, made in _ahead(look, batches, threads):
         screen.keep(found)
         nearest.keep(made, likely.places)
-    return screen.overlaps(seen) + [
-        Overlap(documents.name, seen, NEAR, id, met.place, met.share)
-        for id, met in zip(documents.places, nearest.met(near.threshold), strict=True)
-        if met
-    ]
+    return screen.overlaps(seen) + _near(documents.name, documents.places, seen, nearest, near)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,17 +132,14 @@ class Look:
 class Screen:
     """Some sides' texts, looked for in others exactly and by runs of 13 words."""
 
-    hashes: ClassVar = {EXACT: ngrams.exact, RUN: ngrams.runs}
-
-    def __init__(self, sides: Sequence[Side]) -> None:
-        self._sides = sides
-        texts = [text for side in sides for text in side.texts]
-        self._sought = {kind: Sought(of(texts)) for kind, of in self.hashes.items()}
+    def __init__(self, sides: Sequence[Hashed]) -> None:
+        self._ids = [(side.name, id) for side in sides for id in side.places]
+        self._sought = {kind: Sought([part for side in sides for part in side.hashes[kind]]) for kind in HASHES}
 
     def look(self, texts: Texts) -> Look:
         """Return what some texts have; threads may look at once."""
-        seen = {kind: self._sought[kind].look(of(texts.texts)) for kind, of in self.hashes.items()}
-        return Look(texts.places, seen)
+        hashes = _hashes(texts)
+        return Look(texts.places, {kind: sought.look(hashes[kind]) for kind, sought in self._sought.items()})
 
     def keep(self, look: Look) -> None:
         """Take over what was seen, in the order of the texts."""
@@ -125,13 +148,29 @@ class Screen:
 
     def overlaps(self, seen: str) -> list[Overlap]:
         """Return all that was kept; `seen` names where it was."""
-        ids = [(side.name, id) for side in self._sides for id in side.places]
         return [
             Overlap(name, seen, kind, id, met.place, met.share)
             for kind, sought in self._sought.items()
-            for (name, id), met in zip(ids, sought.met(), strict=True)
+            for (name, id), met in zip(self._ids, sought.met(), strict=True)
             if met
         ]
+
+
+def _hashed(side: Side) -> Hashed:
+    return Hashed(list(side.places), {kind: [hashes] for kind, hashes in _hashes(side).items()}, side.name)
+
+
+def _hashes(texts: Texts) -> dict[Kind, Hashes]:
+    encoded = Encoded.of(texts.texts)
+    return {kind: of(encoded) for kind, of in HASHES.items()}
+
+
+def _near(held_out: str, ids: Sequence[str], seen: str, nearest: Nearest, near: NearSettings) -> list[Overlap]:
+    return [
+        Overlap(held_out, seen, NEAR, id, met.place, met.share)
+        for id, met in zip(ids, nearest.met(near.threshold), strict=True)
+        if met
+    ]
 
 
 def _ahead(of: Callable[[T], U], values: Iterable[T], threads: int) -> Iterator[U]:

@@ -62,6 +62,22 @@ class Row:
         return len(self.ids)
 
 
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Some documents' ids, end to end."""
+
+    documents: list[int]
+    """The number of each in the corpus."""
+    places: list[str]
+    """Where the text of each stands."""
+    size_bytes: int
+    """UTF-8 bytes of all."""
+    ids: npt.NDArray[Any]
+    """The ids of all (token,)."""
+    offsets: npt.NDArray[Any]
+    """Where those of each begin and end (document + 1,)."""
+
+
 def write(rows: Iterable[Row], folder: Path, vocab_size: int) -> None:
     """Write the rows as Parquet files after those that the folder has already.
 
@@ -112,6 +128,15 @@ def read(folder: Path, split: str | None = None) -> Iterator[Row]:
         for n, facts in enumerate(group.select(_SCALARS).to_pylist()):
             if split in (None, facts["split"]):
                 yield Row(ids=its_ids[offsets[n] : offsets[n + 1]], **facts)
+
+
+def groups(folder: Path, split: str) -> Iterator[Group]:
+    """Yield the documents of a split, those of a row group together, in order; ids are in the stored type."""
+    for _, group in row_groups(folder, ["split", "document", "place", "size_bytes", "ids"]):
+        if len(its := group.filter(pc.equal(group["split"], split))):
+            offsets, its_ids = lists(its)
+            size_bytes = int(its["size_bytes"].to_numpy().sum())
+            yield Group(its["document"].to_pylist(), its["place"].to_pylist(), size_bytes, its_ids, offsets)
 
 
 def counts(folder: Path, split: str) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:

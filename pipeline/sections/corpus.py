@@ -9,6 +9,7 @@ from pipeline import paths
 from pipeline.findings import numbers
 
 GPT2_TOKENS = 50_257  # in its vocabulary, as published
+DECODED_FROM = "decoded_from_"  # before the name of an encoding, as the stage `tokenize` counts documents
 
 
 def section() -> Section:
@@ -61,7 +62,7 @@ def section() -> Section:
         "Validation text is held out: neither the vocabulary nor the model has learned from it. "
         "Words are what white space parts. "
         f"Left out: {tokens['duplicates']} duplicates, {tokens['near_duplicates']} near duplicates, "
-        f"{tokens['refused']} that could not be read, {tokens['breaches']} that broke the contract.",
+        f"{tokens['refused']} that could not be read, {tokens['breaches']} that broke the contract.{_decoded(tokens)}",
     )
     tasks = Table(
         "Records of the two tasks by split",
@@ -73,6 +74,13 @@ def section() -> Section:
         "Without duplicates, none on two sides.",
     )
     return Section("The corpus and its tokens", (listed, hashes, splits, _vocabulary(tokens), tasks))
+
+
+def _decoded(tokens: Mapping[str, Any]) -> str:
+    """Return in a sentence how many documents were not UTF-8, and what they were decoded from."""
+    found = {name.removeprefix(DECODED_FROM): count for name, count in tokens.items() if name.startswith(DECODED_FROM)}
+    told = ", ".join(f"{count} from {encoding}" for encoding, count in found.items())
+    return f" Decoded from another encoding than UTF-8: {told}." if told else ""
 
 
 def _vocabulary(tokens: Mapping[str, Any]) -> Block:

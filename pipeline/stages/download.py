@@ -14,6 +14,7 @@ from components.corpus.listing import listed, manifested
 from components.corpus.parallel import fetch_all
 from components.corpus.source import Source
 from pipeline import checks, machine, paths, tracking
+from pipeline.heartbeat import progress
 from pipeline.orchestration import io, stage
 
 log = logging.getLogger(__name__)
@@ -103,14 +104,16 @@ def row(source: Source, fetched: Fetched) -> dict[str, str | int]:
 def bring(files: list[Source], folder: Path, work: Path) -> list[tuple[Path, Fetched]]:
     """Fetch files below a folder, by their roles, some at a time; return where each is and what came."""
     targets = [folder / source.role / source.file for source in files]
-    fetched = fetch_all(
-        list(zip(files, targets, strict=True)),
-        threads=machine.downloads(),
-        partial=work / "partial",
-        mirror=machine.mirror(),
-        cache=machine.cache(),
-        told=log.info,
-    )
+    with progress("download", None) as on_bytes:
+        fetched = fetch_all(
+            list(zip(files, targets, strict=True)),
+            threads=machine.downloads(),
+            partial=work / "partial",
+            mirror=machine.mirror(),
+            cache=machine.cache(),
+            told=log.info,
+            on_bytes=on_bytes,
+        )
     return list(zip(targets, fetched, strict=True))
 
 

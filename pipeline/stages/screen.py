@@ -1,6 +1,7 @@
 """Look for what is held out in what is trained on, and end the build where more of it stands there than may."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,9 +11,10 @@ from typing import Any, TypeVar
 
 from components.corpus.cutting import cut
 from components.overlap import screening
+from components.overlap.encoded import Encoded
 from components.overlap.found import KINDS, Count, Kind, Overlap
 from components.overlap.near import NearSettings
-from components.overlap.screening import NEAR, Side, Texts
+from components.overlap.screening import NEAR, Documents, Side, Texts
 from components.tasks.classification import Labelled
 from components.tasks.files import read_json_lines, read_records, write_records
 from components.tasks.instructions import Instruction
@@ -20,14 +22,18 @@ from components.tasks.preferences import Preference
 from components.tasks.splits import SPLITS, Split
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
-from components.tokenizer.table import Row
+from components.tokenizer.decoding import Decoder
+from components.tokenizer.table import Group
 from pipeline import machine, paths, tracking
 from pipeline.heartbeat import progress
 from pipeline.orchestration import io, stage
 
-BATCH_BYTES = 1_000_000  # of text that a thread looks at once
 PASSAGE_CHARACTERS = 4000
-TRAINED = "corpus train"
+HELD_OUT_BYTES = 1 << 27
+"""Bytes of the corpus's validation that are looked for at once, with about six times as much memory; for what is more
+the training documents are read once more."""
+TRAINED, VALIDATION = "corpus train", "corpus validation"
+NOT_NEAR: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind != NEAR)
 COMPARED: tuple[tuple[Split, Split], ...] = (
     ("validation", "train"),
     ("test", "train"),
@@ -90,7 +96,9 @@ class ScreenSettings:
 class Pair:
     """A held-out side and one that it is looked for in."""
 
-    held_out: Side
+    held_out: str
+    items: int
+    """Texts of the held-out side."""
     seen: str
     name: str
     """The section of the settings that says how much may overlap."""
@@ -109,16 +117,15 @@ def screen(screen: ScreenSettings) -> None:
 def find(settings: ScreenSettings) -> list[Count]:
     """Write each overlap, and how many there are of each pair of sides and kind; return the latter."""
     paths.remove(paths.PASSED)
-    pairs, overlaps = in_records(settings)
-    held_out = list({pair.held_out.name: pair.held_out for pair in pairs}.values())
-    tokenizer = Tokenizer.load(paths.TOKENIZER)
-    documents = corpus_validation(paths.TOKENS, tokenizer)
-    pairs.append(Pair(documents, TRAINED, "documents"))
-    pairs += [Pair(side, TRAINED, "pretraining", tuple(kind for kind in KINDS if kind != NEAR)) for side in held_out]
-    with progress("screen", int(table.sizes(paths.TOKENS)["size_bytes"].get("train", 0))) as on_read:
-        read = corpus_training(paths.TOKENS, tokenizer, on_read)
-        near, threads = settings.near.documents, machine.cores()
-        overlaps += screening.stream(held_out, documents, TRAINED, read, passages, near, threads)
+    compared, overlaps = in_records(settings)
+    held_out = list({side.name: side for side, _ in compared}.values())
+    count, in_corpus = in_documents(held_out, settings.near.documents)
+    pairs = [
+        *(Pair(side.name, len(side.texts), seen.name, "records") for side, seen in compared),
+        Pair(VALIDATION, count, TRAINED, "documents"),
+        *(Pair(side.name, len(side.texts), TRAINED, "pretraining", NOT_NEAR) for side in held_out),
+    ]
+    overlaps += in_corpus
     with paths.whole(paths.OVERLAPS) as temporary:
         write_records(overlaps, temporary)
     counts = counted(pairs, overlaps, settings)
@@ -127,8 +134,8 @@ def find(settings: ScreenSettings) -> list[Count]:
     return counts
 
 
-def in_records(settings: ScreenSettings) -> tuple[list[Pair], list[Overlap]]:
-    """Return the pairs of sides within each task, and their overlaps."""
+def in_records(settings: ScreenSettings) -> tuple[list[tuple[Side, Side]], list[Overlap]]:
+    """Return the sides of each task, a held-out one with one that it is looked for in, and their overlaps."""
     labelled = {name: read_records(paths.CLASSIFICATION / f"{name}.jsonl", Labelled) for name in SPLITS}
     asked = {name: read_records(paths.INSTRUCTIONS / f"{name}.jsonl", Instruction) for name in SPLITS}
     texts = {name: side(f"classification {name}", its, lambda each: each.text) for name, its in labelled.items()}
@@ -137,10 +144,7 @@ def in_records(settings: ScreenSettings) -> tuple[list[Pair], list[Overlap]]:
     judged = side("judge items", asked["test"], answered)
     compared.append((judged, side("instructions train, with answers", asked["train"], answered)))
     compared += in_preferences(prompts)
-    return (
-        [Pair(held_out, seen.name, "records") for held_out, seen in compared],
-        [each for pair in compared for each in screening.records(*pair, settings.near.records)],
-    )
+    return compared, [each for pair in compared for each in screening.records(*pair, settings.near.records)]
 
 
 def in_preferences(prompts: Mapping[Split, Side]) -> list[tuple[Side, Side]]:
@@ -153,15 +157,54 @@ def in_preferences(prompts: Mapping[Split, Side]) -> list[tuple[Side, Side]]:
     return [(preferred[a], preferred[b]) for a, b in COMPARED] + crosswise
 
 
-def corpus_validation(tokens: Path, tokenizer: Tokenizer) -> Side:
-    """Return the held-out documents of a table of tokens, in passages."""
-    found = decoded(tokenizer, list(table.read(tokens, "validation")))
+def in_documents(held_out: Sequence[Side], near: NearSettings) -> tuple[int, list[Overlap]]:
+    """Return how many passages the corpus's validation has, and what overlaps its training documents: these and others.
+
+    Memory holds hashes of HELD_OUT_BYTES of validation, and no text of it; the training documents stream by.
+    """
+    decoder = Decoder(Tokenizer.load(paths.TOKENIZER))
+    sizes = table.sizes(paths.TOKENS)["size_bytes"]
+    readings = math.ceil(sizes.get("validation", 0) / HELD_OUT_BYTES)
+    count, overlaps = 0, list[Overlap]()
+    with progress("screen", int(sizes.get("train", 0)) * readings) as on_read:
+        for documents in corpus_validation(paths.TOKENS, decoder, near):
+            count += len(documents.places)
+            training = corpus_training(paths.TOKENS, decoder, on_read)
+            overlaps += screening.stream(documents, held_out, TRAINED, training, passages, near, machine.cores())
+            held_out = []  # they have been looked for
+    return count, overlaps
+
+
+def corpus_validation(tokens: Path, decoder: Decoder, near: NearSettings) -> Iterator[Documents]:
+    """Yield the held-out documents of a table of tokens in passages, as many together as are looked for at once."""
+    for portion in portions(table.groups(tokens, "validation")):
+        yield screening.documents(VALIDATION, (in_passages(decoded(decoder, group)) for group in portion), near)
+
+
+def portions(groups: Iterable[Group]) -> Iterator[list[Group]]:
+    """Yield groups of documents in lists of HELD_OUT_BYTES or a little more; of no groups an empty one."""
+    held: list[Group] = []
+    size_bytes = 0
+    has_more = True
+    for group in groups:
+        held.append(group)
+        size_bytes += group.size_bytes
+        has_more = size_bytes < HELD_OUT_BYTES
+        if not has_more:
+            yield held
+            held, size_bytes = [], 0
+    if has_more:
+        yield held
+
+
+def in_passages(texts: Texts) -> Texts:
+    """Return documents in what is counted."""
     parts = [
         (f"{place}, passage {number}", part)
-        for place, text in zip(found.places, found.texts, strict=True)
+        for place, text in zip(texts.places, texts.texts, strict=True)
         for number, part in enumerate(passages(text), 1)
     ]
-    return Side([place for place, _ in parts], [part for _, part in parts], "corpus validation")
+    return Texts([place for place, _ in parts], [part for _, part in parts])
 
 
 def passages(text: str) -> Iterator[str]:
@@ -170,32 +213,21 @@ def passages(text: str) -> Iterator[str]:
 
 
 def corpus_training(
-    tokens: Path, tokenizer: Tokenizer, on_read: Callable[[int], None] = lambda _: None
+    tokens: Path, decoder: Decoder, on_read: Callable[[int], None] = lambda _: None
 ) -> Iterator[Callable[[], Texts]]:
-    """Yield what decodes the training documents of a table of tokens, batch by batch."""
-    return (partial(decoded, tokenizer, rows) for rows in batches(table.read(tokens, "train"), on_read))
+    """Yield what decodes the training documents of a table of tokens, row group by row group.
+
+    `on_read` is called with the bytes of text of each.
+    """
+    for group in table.groups(tokens, "train"):
+        on_read(group.size_bytes)
+        yield partial(decoded, decoder, group)
 
 
-def decoded(tokenizer: Tokenizer, rows: Sequence[Row]) -> Texts:
+def decoded(decoder: Decoder, group: Group) -> Texts:
     """Return the texts of some documents, and where each stands."""
-    decode = tokenizer.encoding.decode_bytes  # the table's ids have been checked
-    texts = [decode(row.ids.tolist()).decode("utf-8", errors="replace") for row in rows]
-    return Texts([f"document {row.document} ({row.place})" for row in rows], texts)
-
-
-def batches(rows: Iterable[Row], on_read: Callable[[int], None]) -> Iterator[list[Row]]:
-    """Yield rows in lists that are worth a thread's while; `on_read` is called with the bytes of text of each."""
-    held: list[Row] = []
-    size_bytes = 0
-    for row in rows:
-        held.append(row)
-        size_bytes += row.size_bytes
-        if size_bytes >= BATCH_BYTES:
-            on_read(size_bytes)
-            yield held
-            held, size_bytes = [], 0
-    on_read(size_bytes)
-    yield held
+    places = [f"document {number} ({place})" for number, place in zip(group.documents, group.places, strict=True)]
+    return Texts(places, Encoded(*decoder.utf8(group.ids, group.offsets)))
 
 
 def side(name: str, records: Sequence[R], text: Callable[[R], str]) -> Side:
@@ -218,11 +250,11 @@ def counted(pairs: Sequence[Pair], overlaps: Sequence[Overlap], settings: Screen
     found = Counter((each.held_out, each.seen, each.kind) for each in overlaps)
     return [
         Count(
-            pair.held_out.name,
+            pair.held_out,
             pair.seen,
             kind,
-            len(pair.held_out.texts),
-            found[pair.held_out.name, pair.seen, kind],
+            pair.items,
+            found[pair.held_out, pair.seen, kind],
             getattr(getattr(settings, pair.name), f"most_{kind}"),
             f"screen.{pair.name}.most_{kind}",
         )
@@ -244,14 +276,14 @@ def record(counts: Sequence[Count]) -> None:
 def check(counts: Sequence[Count]) -> None:
     """End the build where a side overlaps another by more than may be; what was found stays on disk.
 
-    Raises ValueError that names the sides, the kind, the share, the setting and the list.
+    Raises ValueError that names each of them: the sides, the kind, the share, the setting; and the list.
     """
-    for each in counts:
-        if each.is_over:
-            raise ValueError(
-                f"{each.touched} of {each.items} texts of {each.held_out} ({each.touched / each.items:.1%}) overlap "
-                f"{each.seen} ({each.kind}); expected at most {each.most:.1%} ({each.setting}); "
-                f"each is listed in {paths.OVERLAPS}"
-            )
+    if over := [each for each in counts if each.is_over]:
+        said = (
+            f"{each.touched} of {each.items} texts of {each.held_out} ({each.touched / each.items:.1%}) overlap "
+            f"{each.seen} ({each.kind}); expected at most {each.most:.1%} ({each.setting})"
+            for each in over
+        )
+        raise ValueError(f"{'; '.join(said)}; each is listed in {paths.OVERLAPS}")
     with paths.whole(paths.PASSED) as temporary:
         temporary.write_text("what is held out overlaps no more than params.yaml lets it\n", encoding="utf-8")

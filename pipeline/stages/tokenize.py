@@ -36,6 +36,8 @@ KINDS: dict[type[Refused], str] = {
     Refused: "refused",
 }
 """What is left out, as it is counted."""
+DECODED_FROM = "decoded_from_"
+"""What is said before an encoding other than UTF-8, where documents so decoded are counted."""
 
 
 @dataclass(frozen=True)
@@ -226,6 +228,7 @@ def record(settings: TokenizeSettings, counts: dict[str, int]) -> None:
         numbers[f"{whose}validation_bytes_per_token"] = numbers["validation_bytes"] / count
         numbers[f"{whose}validation_tokens_per_word"] = count / counts["validation_words"]
     numbers |= {name: counts[name] for name in KINDS.values()}
+    numbers |= {name: counts[name] for name in sorted(counts) if name.startswith(DECODED_FROM)}
     tracking.record("tokenize", numbers)
 
 
@@ -252,7 +255,7 @@ def _documents(found: Iterable[Document | Refused], leave_out: Callable[[Refused
 def _kept(
     found: Iterable[Document | Refused], counts: Counter[str], leave_out: Callable[[Refused], None]
 ) -> Iterator[Document]:
-    """Yield the documents, count and leave out the rest, and say what was read as something else than UTF-8."""
+    """Yield the documents, count and leave out the rest; say and count what was read as something else than UTF-8."""
     told = ""
     for each in found:
         if isinstance(each, Refused):
@@ -263,9 +266,11 @@ def _kept(
             counts[kind] += 1
             leave_out(each)
             continue
-        if each.encoding != "utf-8" and each.place != told:
-            log.info("%s: not UTF-8, read as %s", each.place, each.encoding)
+        if each.encoding != "utf-8":
+            if each.place != told:
+                log.info("%s: not UTF-8, read as %s", each.place, each.encoding)
             told = each.place
+            counts[f"{DECODED_FROM}{each.encoding}"] += 1
         if each.split == "validation":
             counts["validation_words"] += len(each.text.split())
         yield each

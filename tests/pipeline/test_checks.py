@@ -129,21 +129,26 @@ def test_every_model_answers_every_record_once(project):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "told", "setting"),
     [
-        ({"schema": ["count string"] + ["count int64"] * 7}, "part 00000.parquet group 0 train (count string)"),
-        ({"least_bytes": [19] + [20] * 7}, "part 00000.parquet group 0 train (19)"),
-        ({"most_bytes": [90] * 7 + [91]}, "part 00000.parquet group 6 validation (91 at news.jsonl line 7)"),
-        ({"most_replaced_share": [0.6] + [0.0] * 7}, "part 00000.parquet group 0 train (0.6)"),
-        ({"bits_per_token": [0.25] + [None] * 7}, "part 00000.parquet group 0 train (0.25)"),
-        ({"split": ["train"] * 8}, "there is no validation"),
+        ({"schema": ["count string"] + ["count int64"] * 7}, "part 00000.parquet group 0 train (count string)", ""),
+        ({"least_bytes": [19] + [20] * 7}, "part 00000.parquet group 0 train (19)", "size_bytes.least"),
+        (
+            {"most_bytes": [90] * 7 + [91]},
+            "part 00000.parquet group 6 validation (91 at news.jsonl line 7)",
+            "size_bytes.most",
+        ),
+        ({"most_replaced_share": [0.6] + [0.0] * 7}, "part 00000.parquet group 0 train (0.6)", "replaced_share.most"),
+        ({"bits_per_token": [0.25] + [None] * 7}, "part 00000.parquet group 0 train (0.25)", "least_bits_per_token"),
+        ({"split": ["train"] * 8}, "there is no validation", ""),
     ],
     ids=lambda change: next(iter(change)) if isinstance(change, dict) else "",
 )
-def test_each_contract_on_documents_can_be_broken(project, change, told):
+def test_each_contract_on_documents_can_be_broken_and_its_setting_is_named(project, change, told, setting):
     message = failure("documents", DOCUMENTS.assign(**change), DOCUMENTS_EXPECTED)
     assert f"{next(iter(change))}, " in message
-    assert message.endswith(f" does not hold; {told}")
+    limit = f"; the limit is tokenize.contract.{setting}" if setting else ""
+    assert message.endswith(f" does not hold; {told}{limit}")
 
 
 def test_of_a_table_with_other_columns_the_columns_are_told_first(project):
@@ -164,20 +169,27 @@ def test_documents_without_limits_may_be_of_any_length_and_badly_decoded(project
 
 
 @pytest.mark.parametrize(
-    ("share", "bits", "told"),
+    ("share", "bits", "told", "setting"),
     [
-        (0.31, 9.0, "validation_share, min_value=0.1, max_value=0.3) does not hold; split validation (0.31)"),
-        (0.2, 0.5, "bits_per_token, min_value=1.0, max_value=None) does not hold; split train (0.5)"),
+        (
+            *(0.31, 9.0, "validation_share, min_value=0.1, max_value=0.3) does not hold; split validation (0.31)"),
+            "share_tolerance",
+        ),
+        (
+            *(0.2, 0.5, "bits_per_token, min_value=1.0, max_value=None) does not hold; split train (0.5)"),
+            "least_bits_per_token",
+        ),
     ],
 )
-def test_a_split_of_another_share_or_of_one_token_is_broken(project, share, bits, told):
+def test_a_split_of_another_share_or_of_one_token_is_broken_and_the_setting_named(project, share, bits, told, setting):
     frame = pd.DataFrame(
         {"split": ["train", "validation"], "bits_per_token": [9.0, 9.0], "validation_share": [None, 0.2]}
     )
     expected = checks.splits(0.2, 0.1, 1.0)
     checks.check("splits", frame, expected)
     broken = frame.assign(validation_share=[None, share], bits_per_token=[bits, 9.0])
-    assert told in failure("splits", broken, expected).replace("0.30000000000000004", "0.3")
+    message = failure("splits", broken, expected).replace("0.30000000000000004", "0.3")
+    assert message.endswith(f"{told}; the limit is tokenize.contract.{setting}")
 
 
 def test_a_document_beyond_a_limit_is_named_by_its_place(project):
@@ -225,7 +237,8 @@ def test_data_docs_ask_no_network_run_no_script_and_know_no_clock(project):
 def test_a_label_that_is_rare_is_named(project):
     expectations, columns = TABLES["classification"]
     frame = pd.DataFrame(columns).assign(label_share=[0.96, 0.04, 0.96], label_share_place=["x", "y", "x"])
-    assert failure("classification", frame, expectations).endswith("id 2 (0.04 at y)")
+    told = failure("classification", frame, expectations)
+    assert told.endswith("id 2 (0.04 at y); the limit is prepare.contract.least_label_share")
 
 
 TABLES = {

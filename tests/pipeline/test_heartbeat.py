@@ -63,6 +63,14 @@ def test_progress_is_told_in_bytes_of_all(spoken, monkeypatch, capsys):
     assert capsys.readouterr().err == ""  # a bar is for a terminal
 
 
+def test_progress_towards_nobody_knows_what_is_told_with_its_rate(spoken, monkeypatch):
+    monkeypatch.setattr("pipeline.heartbeat.SPEAK_EVERY_S", 0)
+    with progress("download", None) as add:
+        add(2_000_000)
+    (record,) = spoken.records
+    assert re.fullmatch(r"download: 2 MB, [\d,.]+ MB/s", record.getMessage())
+
+
 def test_on_a_terminal_there_is_a_bar_with_the_time_left_below_the_lines(spoken, monkeypatch):
     class Terminal(io.StringIO):
         def isatty(self):

@@ -17,7 +17,7 @@ import time
 from pipeline.pool import in_order
 
 if __name__ == "__main__":
-    print(*in_order(time.sleep, [0, 0, 600, 600, 600], 2), flush=True)
+    print(*in_order(time.sleep, [0, 0, 600, 600, 600, 600], 3), flush=True)
 """
 
 
@@ -31,23 +31,33 @@ def test_the_results_are_in_order_with_any_number_of_processes(processes):
     assert list(in_order(partial(mul, 3), range(20), processes)) == list(range(0, 60, 3))
 
 
-def test_one_process_is_this_one_and_several_are_others():
+def test_one_process_is_this_one_and_of_several_it_is_one():
     ask = ["__import__('os').getpid()"] * 9
     assert set(in_order(eval, ask, 1)) == {os.getpid()}
-    assert os.getpid() not in set(in_order(eval, ask, 2))
+    for processes in (2, 3):
+        asked = list(in_order(eval, ask, processes))
+        assert os.getpid() not in asked[: 2 * (processes - 1)]  # the others are given enough to do first
+        assert os.getpid() in asked
+        assert 2 <= len(set(asked)) <= processes
 
 
 def test_few_items_are_read_ahead():
     asked = []
     results = in_order(abs, (asked.append(n) or n for n in range(100)), 2)
     assert next(results) == 0
-    assert len(asked) < 10
+    assert len(asked) < 40
     assert sum(results) == 4950
 
 
-def test_what_the_function_raises_is_raised_and_nothing_stays_behind():
+@pytest.mark.parametrize("place", [0, 2, 9])
+def test_what_the_function_raises_is_raised_in_its_turn_and_nothing_stays_behind(place):
+    items = [1, 2, 4] * 5
+    items[place] = 0
+    came = []
     with pytest.raises(ZeroDivisionError):
-        list(in_order(partial(truediv, 1), [1, 2, 0, 3], 2))
+        for each in in_order(partial(truediv, 8), items, 2):
+            came.append(each)
+    assert came == [8 / item for item in items[:place]]
     assert begun() == []
 
 
@@ -62,7 +72,7 @@ class Unstartable:
 
 
 @pytest.mark.parametrize(
-    ("function", "items"), [(signal.raise_signal, [signal.SIGKILL] * 3), (Unstartable(), [1, 2, 3])]
+    ("function", "items"), [(signal.raise_signal, [signal.SIGKILL] * 2), (Unstartable(), [1, 2, 3])]
 )
 def test_a_process_that_is_killed_or_cannot_start_is_one_line(function, items):
     with pytest.raises(ChildProcessError) as caught:

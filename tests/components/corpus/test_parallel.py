@@ -32,6 +32,14 @@ def test_every_file_comes_and_is_told_of_in_order(server: Any, tmp_path: Path) -
     assert list((tmp_path / "partial").iterdir()) == []
 
 
+def test_every_byte_that_comes_is_told_once(server: Any, tmp_path: Path) -> None:
+    server.files |= FILES
+    told: list[int] = []
+    fetch_all(wanted(server, tmp_path / "raw"), threads=4, partial=tmp_path / "partial", on_bytes=told.append)
+    assert sum(told) == sum(map(len, FILES.values()))
+    assert min(told) > 0
+
+
 def test_as_many_are_asked_for_at_a_time_as_allowed_and_no_more(server: Any, tmp_path: Path) -> None:
     server.files |= FILES
     server.crowd = threading.Barrier(3)

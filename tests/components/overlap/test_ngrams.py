@@ -16,7 +16,7 @@ REAL = Path(__file__).parents[4] / "shared/data/corpora/tinyshakespeare.txt"
 
 def met(held_out, seen, hashes=runs):
     """Return what is met of some texts in others, which stream by one at a time and are named by their number."""
-    sought = Sought(hashes(held_out))
+    sought = Sought([hashes(held_out)])
     for number, text in enumerate(seen):
         sought.keep(sought.look(hashes([text])), [str(number)])
     return sought.met()
@@ -63,16 +63,35 @@ def test_what_two_texts_have_in_common_is_met_in_both():
 def test_nothing_is_met_in_nothing(hashes):
     assert met([THIRTEEN], [], hashes) == [None]
     assert met([], [THIRTEEN], hashes) == []
-    sought = Sought(hashes([THIRTEEN]))
+    sought = Sought([hashes([THIRTEEN])])
     sought.keep(sought.look(hashes([])), [])
     assert sought.met() == [None]
 
 
 def test_many_texts_at_once_are_met_where_one_by_one_they_are():
     held_out, seen = [f"{THIRTEEN} n", "b c", "q"], ["q", "b c d", f"x {THIRTEEN}", "B C", f"{THIRTEEN} n", "q"]
-    sought = Sought(runs(held_out))
+    sought = Sought([runs(held_out)])
     sought.keep(sought.look(runs(seen)), list("012345"))
     assert sought.met() == met(held_out, seen) == [Met(1.0, "2"), Met(1.0, "3"), Met(1.0, "0")]
+
+
+def test_among_many_hashes_those_that_are_known_are_found_and_no_others():
+    draw = np.random.default_rng(1)
+    known = draw.integers(0, 2**64, 40_000, dtype=np.uint64)
+    every = np.concatenate([draw.integers(0, 2**64, 60_000, dtype=np.uint64), known[::3]])
+    draw.shuffle(every)
+    seen = Sought([(known, np.array([0, len(known)]))]).look((every, np.array([0, len(every)])))
+    assert (np.sort(known)[seen.numbers] == every[np.isin(every, known)]).all()
+    assert len(seen.numbers) == 13_334
+
+
+def test_texts_sought_in_parts_are_met_as_together():
+    held_out, seen = [f"{THIRTEEN} n", "?!", "b c", "q"], runs(["q", THIRTEEN, "b c d"])
+    together, parted = Sought([runs(held_out)]), Sought([runs(held_out[:2]), runs([]), runs(held_out[2:])])
+    for sought in (together, parted):
+        sought.keep(sought.look(seen), list("012"))
+    assert together.met() == parted.met() == [Met(0.5, "1"), None, None, Met(1.0, "0")]
+    assert Sought([]).met() == []
 
 
 @given(st.lists(st.text("ab ", max_size=50), max_size=6), st.lists(st.text("ab ", max_size=50), max_size=6))
@@ -90,7 +109,7 @@ def test_the_runs_of_a_real_text_are_met_where_they_stand_and_no_other():
     text = REAL.read_text()
     lines = [" ".join(re.findall("[A-Za-z]+", part)).lower() for part in text.split("\n\n")]
     lines = [line for line in dict.fromkeys(lines) if len(line.split()) >= 13]
-    sought = Sought(runs(lines[::2]))
+    sought = Sought([runs(lines[::2])])
     sought.keep(sought.look(runs(lines[1::2])), [str(n) for n in range(len(lines))])
     others = {" ".join(line.split()[k : k + 13]) for line in lines[1::2] for k in range(len(line.split()) - 12)}
     expected = [

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from components.overlap import screening
 from components.overlap.found import Overlap
 from components.overlap.near import NearSettings
 from components.overlap.screening import Side, Texts, records, stream
@@ -67,7 +68,9 @@ def test_a_side_without_texts_or_words_overlaps_nothing(held_out, seen):
 def streamed(held_out, documents, batches, threads=2):
     near = NearSettings(threshold=0.8, words=5, permutations=128, seed=123)
     reads = [lambda batch=batch: batch for batch in batches]
-    return stream(held_out, documents, "train", reads, str.splitlines, near, threads)
+    singly = (Texts([place], [text]) for place, text in zip(documents.places, documents.texts, strict=True))
+    kept = screening.documents(documents.name, singly, near)
+    return stream(kept, held_out, "train", reads, str.splitlines, near, threads)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -77,6 +80,18 @@ def test_documents_that_stream_by_are_met_in_their_order_whatever_the_threads(th
     record = " ".join(f"w{k}" for k in range(60, 73))
     found = streamed([side("t", record, "w1 w2")], side("v", LONG), batches, threads)
     assert kinds(found) == [("exact", "v0", "c"), ("13_gram", "v0", "b"), ("13_gram", "t0", "b"), ("near", "v0", "c")]
+
+
+def test_documents_given_some_at_a_time_are_those_given_at_once():
+    texts = Texts(list("abc"), [LONG, "?!", "w1 w2"])
+    near = NearSettings(threshold=0.8, words=5, permutations=128, seed=123)
+    some = [Texts(["a"], [LONG]), Texts([], []), Texts(["b", "c"], ["?!", "w1 w2"])]
+    one, other = (screening.documents("v", parts, near) for parts in ([texts], some))
+    assert one.places == other.places == ["a", "b", "c"]
+    assert (one.signatures == other.signatures).all()
+    for kind in screening.HASHES:
+        ((hashes, _),) = one.hashes[kind]
+        assert [each for its, _ in other.hashes[kind] for each in its] == hashes.tolist()
 
 
 def test_nothing_streams_by_and_nothing_is_met():

@@ -103,9 +103,24 @@ def test_blocks_change_nothing(texts, size):
     hashes, begins = ngrams(texts, 2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(words, "BLOCK", size)
+        patch.setattr(words, "AT_ONCE", 2 * size)
         blocks, parted = ngrams(texts, 2)
     assert (blocks == hashes).all()
     assert (parted == begins).all()
+
+
+def test_the_hash_of_thirteen_words_is_the_sum_of_theirs_by_powers_of_a_step():
+    def finalized(value: int) -> int:
+        value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        value = (value ^ value >> 27) * 0x94D049BB133111EB % 2**64
+        return value ^ value >> 31
+
+    for n in (2, 3, 5, 8, 13):
+        letters = "abcdefghijklm"[:n]
+        total = 0
+        for letter in letters:
+            total = (total * 0x9E3779B97F4A7C15 + finalized(ord(letter))) % 2**64
+        assert of(" ".join(letters), n) == [finalized(total)]
 
 
 def test_text_larger_than_a_block_is_hashed_whole():

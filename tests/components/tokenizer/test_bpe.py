@@ -358,3 +358,13 @@ def test_broken_files_are_refused(small, tmp_path, name, content, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"vocab\.bpe: No such file or directory"):
         Tokenizer.load(tmp_path)
+
+
+@pytest.mark.parametrize(("vocab_size", "name"), [(257, "uint16"), (65_536, "uint16"), (65_537, "uint32")])
+def test_texts_encoded_end_to_end_are_those_encoded_one_by_one(vocab_size, name):
+    tokenizer = Tokenizer([], [f"<{number}>" for number in range(vocab_size - 257)])
+    texts = ["caf\u00e9", "", "\U0001f600!"]
+    ids, ends = tokenizer.encode_joined(texts)
+    assert ids.dtype.name == name
+    assert [part.tolist() for part in np.split(ids, ends[:-1])] == [tokenizer.encode(text) for text in texts]
+    assert [each.tolist() for each in tokenizer.encode_joined([])] == [[], []]

@@ -176,6 +176,17 @@ def test_the_ids_of_both_splits_come_together_as_each_alone(tmp_path, monkeypatc
     assert len(together) == 3  # validation is in the first row group alone
 
 
+def test_the_documents_of_a_split_come_by_row_group(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "_ROW_GROUP_IDS", 7)  # documents 0 and 1, then 2 and 3
+    table.write(ROWS, tmp_path, 256)
+    first, second = table.groups(tmp_path, "train")
+    assert (first.documents, first.places, first.size_bytes) == ([0], ["a.jsonl line 1"], 6)
+    assert (second.documents, second.places, second.size_bytes) == ([2, 3], ["c.txt", "d.txt"], 3)
+    assert (second.offsets.tolist(), second.ids.tolist()) == ([0, 0, 2], [255, 0])
+    (only,) = table.groups(tmp_path, "validation")
+    assert (only.documents, only.offsets.tolist(), only.ids.tolist()) == ([1], [0, 2], [9, 2])
+
+
 def test_the_documents_of_a_split_are_counted_for_each_row_group_whether_it_has_any_or_not(tmp_path, monkeypatch):
     monkeypatch.setattr(table, "_ROW_GROUP_IDS", 7)  # documents 0 and 1, then 2 and 3
     table.write(ROWS, tmp_path, 256)

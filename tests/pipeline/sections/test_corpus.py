@@ -31,6 +31,13 @@ def test_the_vocabulary_stands_beside_gpt2s_or_the_page_says_how_it_would(build)
     assert beside.rows == (("this build's", 300, 2.5, 2.25), ("GPT-2's", 50_257, 4.0, 1.5))
 
 
+def test_documents_that_were_not_utf8_are_told_with_their_encoding(build):
+    path = build / "data/metrics/tokenize.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"decoded_from_cp1252": 3, "decoded_from_utf_16": 1}))
+    _, splits, _ = blocks(corpus.section(), Table)
+    assert splits.note.endswith(" Decoded from another encoding than UTF-8: 3 from cp1252, 1 from utf_16.")
+
+
 def test_a_source_of_many_files_is_one_row(build):
     page = {"name": "News", "sha256": "ee", "licence": "CC0-1.0"}
     kept = [page | {"file": f"corpus/news/{number}.txt", "size_bytes": 10} for number in range(1000)]

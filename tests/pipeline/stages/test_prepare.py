@@ -272,6 +272,7 @@ def test_a_rare_label_stops_the_build_and_is_named(failure):
         "does not hold; id sms-"
     )
     assert "(0.05 at spam)" in said
+    assert said.endswith("; the limit is prepare.contract.least_label_share")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """The gate over a finished build, and over what is put into its data by hand."""
 
 import json
+import shutil
 
+import numpy as np
 import pytest
 
 from components.corpus.documents import Document
@@ -11,6 +13,7 @@ from components.tasks.instructions import Instruction
 from components.tasks.preferences import Preference
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
+from components.tokenizer.decoding import Decoder
 from pipeline import dag, encoding, paths
 from pipeline.stages import screen
 from pipeline.stages.screen import MostOfAlike
@@ -124,23 +127,48 @@ def test_the_same_data_gives_the_same_bytes(run):
     assert (paths.OVERLAPS.read_bytes(), paths.OVERLAP_COUNTS.read_bytes()) == before
 
 
+def test_each_side_that_is_over_is_named(failure):
+    copy_into_training(3)
+    said = failure("screen", {"records": {"most_13_gram": 0.0}})
+    assert "3 of 40 texts of classification test (7.5%) overlap classification train (exact); expected at" in said
+    assert said.count("texts of classification test") == 2
+    assert said.count("screen.records.most_13_gram") >= 1
+    assert said.endswith("(screen.records.most_13_gram); each is listed in data/overlap/overlaps.jsonl")
+
+
 def test_a_held_out_document_counts_in_passages(tmp_path):
     tokenizer = Tokenizer([])
     text = "".join(f"Paragraph {number} is here.\n\n" for number in range(400))  # 9,490 characters
     encoding.write([Document("tale", 7, text, "validation", "tale.txt")], tokenizer, tmp_path, 1)
-    side = screen.corpus_validation(tmp_path, tokenizer)
-    assert list(side.places) == [f"document 7 (tale.txt), passage {number}" for number in (1, 2, 3)]
-    assert "".join(side.texts) == text
-    assert [part[-2:] for part in side.texts] == ["\n\n"] * 3
+    (group,) = table.groups(tmp_path, "validation")
+    found = screen.in_passages(screen.decoded(Decoder(tokenizer), group))
+    assert list(found.places) == [f"document 7 (tale.txt), passage {number}" for number in (1, 2, 3)]
+    assert "".join(found.texts) == text
+    assert [part[-2:] for part in found.texts] == ["\n\n"] * 3
 
 
-def test_batches_hold_every_row_once_and_tell_their_bytes(project, monkeypatch):
-    monkeypatch.setattr(screen, "BATCH_BYTES", 20_000)
-    rows, told = list(table.read(paths.TOKENS, "train")), []
-    held = list(screen.batches(rows, told.append))
-    assert [row for batch in held for row in batch] == rows
-    assert len(held) > 1
-    assert sum(told) == sum(row.size_bytes for row in rows)
+def test_held_out_documents_looked_for_some_at_a_time_are_found_as_all_at_once(run, monkeypatch):
+    before = read_json_lines(paths.OVERLAPS)
+    counts = paths.OVERLAP_COUNTS.read_bytes()
+    monkeypatch.setattr(table, "_ROW_GROUP_IDS", 20_000)
+    rows = list(table.read(paths.TOKENS))
+    shutil.rmtree(paths.TOKENS)
+    table.write(rows, paths.TOKENS, Tokenizer.load(paths.TOKENIZER).vocab_size)
+    monkeypatch.setattr(screen, "HELD_OUT_BYTES", 20_000)
+    assert len(list(screen.portions(table.groups(paths.TOKENS, "validation")))) > 1
+    run("screen")
+    assert sorted(map(str, read_json_lines(paths.OVERLAPS))) == sorted(map(str, before))
+    assert paths.OVERLAP_COUNTS.read_bytes() == counts
+
+
+def test_documents_are_parted_where_enough_are_together():
+    def group(size_bytes):
+        return table.Group([0], [""], size_bytes, np.zeros(0), np.zeros(1))
+
+    half = group(screen.HELD_OUT_BYTES // 2)
+    assert [len(each) for each in screen.portions([half] * 4)] == [2, 2]
+    assert [len(each) for each in screen.portions([half] * 3)] == [2, 1]
+    assert [len(each) for each in screen.portions([])] == [0]
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.5, float("nan")])

@@ -68,6 +68,7 @@ def test_what_cannot_be_read_is_in_quarantine_counted_and_told(run, caplog):
     assert third == {"place": "twin.txt", "reason": "the same text as tale.txt"}
     numbers = json.loads(paths.metrics("tokenize").read_text())
     assert (numbers["refused"], numbers["duplicates"]) == (2, 1)
+    assert numbers["decoded_from_utf_16"] == 2  # by position a text is two documents
     assert {row.source for row in table.read(paths.TOKENS)} == {"tale", "wide", "a"}
     told = [each.getMessage() for each in caplog.records if each.name == "pipeline.stages.tokenize"]
     assert told[0].startswith("rows.jsonl line 2: not read: not JSON")
