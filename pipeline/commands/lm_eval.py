@@ -1,4 +1,4 @@
-"""Score a model by the tasks of lm-evaluation-harness (extra `lm-eval`; docs/lm-eval.md)."""
+"""Score a model by the tasks of lm-evaluation-harness (extra `lm-eval`; docs/evaluation.md)."""
 
 import argparse
 from pathlib import Path
