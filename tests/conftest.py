@@ -37,6 +37,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name no test after bytes: gzip's hold the time, and each test process has its own."""
+    return "bytes" if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[str]:
     """Return the address of a real Prefect server, up from here to the end of the tests."""
