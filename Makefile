@@ -24,13 +24,13 @@ data/interpreter.txt: .venv/installed FORCE
 repro: setup
 	$(BIN)/python -m pipeline repro
 
-# Three processes on two cores: a third of their time they wait for servers and files.
+# For two cores; a third of their time these processes wait for servers and files.
 test: setup
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # Tokens, shards and trainings on Ray clusters of the tests, in an environment of their own with the extra (240 MB).
 test-ray: .venv-ray/installed
-	PATH=$(CURDIR)/.venv-ray/bin:$(PATH) .venv-ray/bin/python -m pytest tests/integrations
+	PATH=$(CURDIR)/.venv-ray/bin:$(PATH) .venv-ray/bin/python -m pytest tests/integrations --ignore tests/integrations/test_lm_eval.py
 
 .venv-ray/installed: pyproject.toml constraints.txt constraints-ray.txt
 	$(PYTHON) -m venv .venv-ray
@@ -68,5 +68,5 @@ ui: setup
 # Back to a fresh clone, but for the environment: outputs, runs and DVC's cache are lost.
 clean:
 	rm -rf .work .prefect mlflow.db mlartifacts .dvc/cache .dvc/tmp data/raw data/tokenizer data/tokens data/quarantine \
-	data/shards data/tasks data/overlap data/predictions data/responses data/scores data/judged data/checks data/choices.jsonl \
+	data/shards data/tasks data/overlap data/predictions data/responses data/scores data/judged data/checks data/choices.jsonl data/margins.jsonl \
 	data/samples.json data/report.html data/timings.html models

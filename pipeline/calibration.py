@@ -61,6 +61,6 @@ def headlines(found: Sequence[Calibrated]) -> dict[str, float]:
             given[f"calibration {each.judge} coverage"] = each.read / each.answers
         for name in ("pearson", "spearman", "kendall"):
             if correlation := getattr(each.agreement, name, None):
-                ends = {"": correlation.value, " low": correlation.low, " high": correlation.high}
+                ends = {"": correlation.mean, " low": correlation.low, " high": correlation.high}
                 given |= {f"calibration {each.judge} {name}{end}": value for end, value in ends.items()}
     return given

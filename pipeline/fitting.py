@@ -1,4 +1,4 @@
-"""What the three training stages share: the loop with its evaluations and its states, and the curve."""
+"""What the training stages share: the loop with its evaluations and its states, and the curve."""
 
 import logging
 import signal
@@ -56,8 +56,10 @@ def fit(
 
     The state is kept in `folder` (whose name stands for data and settings): before each evaluation, every so many steps
     and minutes (`machine.save_every`), and when the process is asked to stop; asked twice it waits for no more than the
-    state that is being written. A run that finds a state there goes on
-    from it, and ends with the same weights and the same curve, byte for byte, as one that was never stopped.
+    state that is being written. A run that finds a state there goes on from it, and ends with the same weights and the
+    same curve, byte for byte, as one that was never stopped.
+
+    `selection` may end the training early, and may leave the weights of the lowest validation loss instead of the last.
 
     In several processes (`launch.run`) each calls this with the same arguments; all stop where one is asked to, and
     only in the first it returns: the others are then done.

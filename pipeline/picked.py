@@ -1,14 +1,11 @@
 """How often the likeliest ending of an item was the right one, with intervals, beside what knows nothing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from components.scoring.statistics import Interval
+from components.scoring.statistics import Interval, Mean
 from components.tasks import multiple_choice
 from pipeline import paths
-
-Mean = Callable[[Sequence[float], Sequence[str]], Interval]
-"""Of values and of the group of each."""
 
 
 @dataclass(frozen=True)

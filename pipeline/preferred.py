@@ -1,17 +1,13 @@
 """What held-out pairs of answers say of the assistant before and after it was taught to prefer, with intervals."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from components.scoring.margin import Margin
-from components.scoring.statistics import Interval
+from components.scoring.statistics import Interval, Mean
 from components.tasks.files import read_json_lines
 from pipeline import paths
-
-Mean = Callable[[Sequence[float], Sequence[str]], Interval]
-"""Of values and of the group of each."""
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,15 @@ def match(config: GPTConfig, vocab_size: int, context_length: int) -> None:
         )
 
 
+def match_tokenizer(folder: Path, config: GPTConfig, vocab_size: int) -> None:
+    """Raise ValueError unless the model in a folder reads the ids of the tokenizer that lies here."""
+    if config.vocab_size != vocab_size:
+        raise ValueError(
+            f"{folder} knows {config.vocab_size} tokens, the tokenizer in {paths.TOKENIZER} {vocab_size}; "
+            f"expected a model trained on its ids"
+        )
+
+
 def _shape(config: GPTConfig) -> str:
     tied = "tied" if config.tie_weights else "not tied"
     return (

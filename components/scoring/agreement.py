@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-from scipy import stats
 
-Numbers = npt.NDArray[np.float64]
-_BATCH = 1000  # resamples held in memory at once
-
-
-@dataclass(frozen=True)
-class Correlation:
-    """A correlation, -1..1, and the interval around it."""
-
-    value: float
-    low: float
-    high: float
+from components.scoring.statistics import Interval, Numbers, bootstrap_statistics
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How the scores of two judges go together; None where one of them gives all answers the same."""
+    """How the scores of two judges go together, -1..1; None where one of them gives all answers the same."""
 
-    pearson: Correlation | None
+    pearson: Interval | None
     """Of the scores themselves."""
-    spearman: Correlation | None
+    spearman: Interval | None
     """Of their ranks, equal scores sharing the mean of theirs."""
-    kendall: Correlation | None
+    kendall: Interval | None
     """tau-b: pairs of answers in the same order less those in the other, equal scores accounted for."""
     count: int
     """Answers that both have scored."""
@@ -51,7 +40,7 @@ def agreement(
     those to one question, are drawn together. A resample in which one judge's scores are all equal has no correlation
     and is left out. Takes memory for a few matrices of answers by answers.
 
-    Raises ValueError where the scores or the groups are not as many as the others, or none.
+    Raises ValueError where the scores or the groups are not as many as the others, or none, and as `bootstrap` does.
     Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, ch. 13; Kendall 1945, The Treatment of Ties in
     Ranking Problems (tau-b).
     """
@@ -60,29 +49,16 @@ def agreement(
     x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if np.all(x == x[0]) or np.all(y == y[0]):
         return Agreement(None, None, None, len(a))
-    _, places = np.unique(np.arange(len(a)) if groups is None else np.asarray(groups), return_inverse=True)
-    n_groups = int(places.max()) + 1
-    draws = np.random.default_rng(seed).multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=resamples)
-    orders = [_order(x), _order(y)]
-    drawn = np.concatenate(
-        [
-            _correlations(draws[start : start + _BATCH, places].astype(np.float64), x, y, *orders)
-            for start in range(0, resamples, _BATCH)
-        ],
-        axis=1,
+    orders = _order(x), _order(y)
+    found = bootstrap_statistics(
+        lambda times: _correlations(times, x, y, *orders).T,
+        [str(place) for place in range(len(a))] if groups is None else groups,
+        resamples=resamples,
+        confidence=confidence,
+        seed=seed,
     )
-    exact = (stats.pearsonr(x, y), stats.spearmanr(x, y), stats.kendalltau(x, y))
-    pearson, spearman, kendall = (
-        _correlation(its.statistic, values, confidence) for its, values in zip(exact, drawn, strict=True)
-    )
+    pearson, spearman, kendall = (None if math.isnan(each.mean) else each for each in found)
     return Agreement(pearson, spearman, kendall, len(a))
-
-
-def _correlation(value: float, drawn: Numbers, confidence: float) -> Correlation | None:
-    if np.isnan(drawn).all():
-        return None
-    low, high = np.nanpercentile(drawn, [50 * (1 - confidence), 50 * (1 + confidence)])
-    return Correlation(float(value), float(low), float(high))
 
 
 def _order(values: Numbers) -> Numbers:

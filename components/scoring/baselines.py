@@ -25,7 +25,8 @@ def majority(train_labels: Sequence[str], n: int) -> list[Probabilities]:
 
     Raises ValueError without any training label.
     """
-    _most_frequent(train_labels)
+    if not train_labels:
+        raise ValueError("there are no training labels")
     counts = Counter(train_labels)
     return [{label: counts[label] / len(train_labels) for label in sorted(counts)}] * n
 

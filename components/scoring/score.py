@@ -15,11 +15,11 @@ class Score:
     id: str
     """Id of the test record that was answered."""
     judge: str
-    """Who judged: the name of a metric ("exact_match", "chrf") or of the judging model."""
+    """Who judged: the name of a metric ("exact_match", "chrf", "rouge_l", "likelihood"), a judging model or a rater."""
     value: float | None
     """The verdict in `unit`; None where it could not be read."""
     unit: str
-    """What `value` counts, with its range: "share" 0..1, "chrF" 0..100, "points" 0..100."""
+    """What `value` counts: "share" 0..1, "chrF" 0..100, "points" 0..100, "nats per token" up to 0."""
     reason: str
     """Why `value` is None; empty where there is one."""
 

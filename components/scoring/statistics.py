@@ -35,6 +35,10 @@ class Interval:
         return self.low < self.high and (self.low > 0 or self.high < 0)
 
 
+Mean = Callable[[Sequence[float], Sequence[str]], Interval]
+"""The mean of some values, with its interval; each value has its group."""
+
+
 def bootstrap(
     values: Sequence[float],
     *,

@@ -26,15 +26,11 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from components.gpt import classifier  # late: the other commands' help need not wait for torch
     from components.tokenizer.bpe import Tokenizer
+    from pipeline import starting
 
     tokenizer = Tokenizer.load(paths.TOKENIZER)
     model = classifier.load(arguments.model).to(machine.device())
-    known = model.body.config.vocab_size
-    if known != tokenizer.vocab_size:
-        raise ValueError(
-            f"{arguments.model} knows {known} tokens, the tokenizer in {paths.TOKENIZER} {tokenizer.vocab_size}; "
-            f"expected a model trained on its ids"
-        )
+    starting.match_tokenizer(arguments.model, model.body.config, tokenizer.vocab_size)
     texts = iter([_checked("the text", arguments.text)]) if arguments.file is None else _texts(arguments.file)
     while some := list(islice(texts, BATCH)):
         ids = [tokenizer.encode(text) for text in some]

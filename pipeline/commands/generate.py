@@ -29,16 +29,12 @@ def run(arguments: argparse.Namespace) -> int:
     from components.gpt import checkpoint
     from components.gpt.generate import stream
     from components.tokenizer.bpe import Tokenizer
+    from pipeline import starting
 
     device = machine.device()
     tokenizer = Tokenizer.load(paths.TOKENIZER)
     model = checkpoint.load(arguments.model).to(device)
-    known = model.config.vocab_size
-    if known != tokenizer.vocab_size:
-        raise ValueError(
-            f"{arguments.model} knows {known} tokens, the tokenizer in {paths.TOKENIZER} {tokenizer.vocab_size}; "
-            f"expected a model trained on its ids"
-        )
+    starting.match_tokenizer(arguments.model, model.config, tokenizer.vocab_size)
     written = stream(
         model,
         tokenizer.encode(arguments.text) or [tokenizer.end_of_text],

@@ -20,15 +20,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the harness's table of results and write them where `--output` says.
 
-    Raises ValueError as `integrations.lm_eval.evaluate` does.
+    Raises ValueError for a model that does not read the tokenizer's ids, and as `integrations.lm_eval.evaluate` does.
     """
     from components.gpt import checkpoint
     from components.tokenizer.bpe import Tokenizer
     from integrations import lm_eval
+    from pipeline import starting
 
+    model, tokenizer = checkpoint.load(arguments.model), Tokenizer.load(paths.TOKENIZER)
+    starting.match_tokenizer(arguments.model, model.config, tokenizer.vocab_size)
     results = lm_eval.evaluate(
-        checkpoint.load(arguments.model).to(machine.device()),
-        Tokenizer.load(paths.TOKENIZER),
+        model.to(machine.device()),
+        tokenizer,
         arguments.tasks,
         shots=arguments.shots,
         limit=arguments.limit,

@@ -1,7 +1,7 @@
 """Every judge's scores beside those that a known rater gave the same answers."""
 
 from components.page.facts import Column, Estimate, Section, Table, Value
-from components.scoring.agreement import Correlation
+from components.scoring.statistics import Interval
 from pipeline.findings import Findings
 from pipeline.sections.wording import percent, spoken
 
@@ -30,5 +30,5 @@ def section(found: Findings) -> Section:
     return Section("The judges judged", (Table(f"Each judge beside {reference}", columns, tuple(rows), note),))
 
 
-def _estimate(correlation: Correlation | None) -> Estimate | None:
-    return Estimate(correlation.value, correlation.low, correlation.high) if correlation else None
+def _estimate(correlation: Interval | None) -> Estimate | None:
+    return Estimate(correlation.mean, correlation.low, correlation.high) if correlation else None

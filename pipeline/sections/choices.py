@@ -26,8 +26,8 @@ def sections(found: Findings) -> tuple[Section, ...]:
         for each in found.picked
     )
     note = (
-        "Chosen is the ending with the greatest log-likelihood: of the whole, per character (what others call acc and "
-        "acc_norm), or per token. Longest and shortest always take the ending with most or fewest characters. Cut: "
+        "Chosen is the ending with the greatest log-likelihood: of the whole (what others call acc), per character "
+        "(acc_norm), or per token. Longest and shortest always take the ending with most or fewest characters. Cut: "
         "items too long for the model, which lost their beginning. "
         f"Brackets are {percent(found.confidence)} intervals, items of one source drawn together."
     )

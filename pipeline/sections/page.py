@@ -7,7 +7,7 @@ from pipeline import dag, paths
 from pipeline.findings import Findings
 from pipeline.sections import (
     assistant,
-    base,
+    base_model,
     calibration,
     choices,
     classifier,
@@ -28,7 +28,7 @@ def facts(found: Findings) -> Facts:
             headline.section(found),
             provenance.graph(),
             corpus.section(),
-            base.section(),
+            base_model.section(),
             *choices.sections(found),
             classifier.section(found),
             assistant.section(found),

@@ -60,7 +60,7 @@ class FinetuneClassifierSettings(TrainingSettings):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; expected 1 or more")
-        _ = self.selection
+        _ = self.selection  # which refuses what it cannot be
 
     @property
     def selection(self) -> Selection:

@@ -85,7 +85,7 @@ def answer(settings: RespondSettings) -> dict[str, int]:
         )
     plain = [prompt(record, template) for record in records]
     rounds: list[tuple[str, GPT, list[str]]] = [(TUNED, tuned, plain), (UNTUNED, untuned, plain)]
-    if is_preferred():
+    if has_preferred():
         rounds.insert(1, (PREFERRED, checkpoint.load(paths.PREFERRED), plain))
     if settings.examples:
         shown = read_records(paths.INSTRUCTIONS / "train.jsonl", Instruction)
@@ -135,7 +135,7 @@ def answer(settings: RespondSettings) -> dict[str, int]:
     return {"records": len(records), "responses": len(responses), "prompts_cut": too_long}
 
 
-def is_preferred() -> bool:
+def has_preferred() -> bool:
     """Return whether the preferred model is another than the tuned one: else it would only say the same again."""
     return checkpoint.sha256(paths.PREFERRED) != checkpoint.sha256(paths.ASSISTANT)
 
@@ -195,7 +195,7 @@ def with_examples(
 @io
 def check(has_examples: bool) -> None:
     """Check that each model has answered each record."""
-    models = [TUNED, *([PREFERRED] if is_preferred() else []), UNTUNED, *([SHOWN] if has_examples else [])]
+    models = [TUNED, *([PREFERRED] if has_preferred() else []), UNTUNED, *([SHOWN] if has_examples else [])]
     responses = read_records(paths.RESPONSES / "responses.jsonl", Response)
     frame = pd.DataFrame([{"id": each.id, "model": each.model, "characters": len(each.answer)} for each in responses])
     records = read_records(paths.INSTRUCTIONS / "test.jsonl", Instruction)
@@ -208,7 +208,7 @@ def record(numbers: dict[str, int]) -> None:
     responses = read_records(paths.RESPONSES / "responses.jsonl", Response)
     empty = sum(not each.answer for each in responses if each.model == TUNED)
     weights = {"weights_sha256": checkpoint.sha256(paths.ASSISTANT)}
-    if is_preferred():
+    if has_preferred():
         weights["preferred_weights_sha256"] = checkpoint.sha256(paths.PREFERRED)
     tracking.record("respond", {**numbers, "empty_answers": empty, **weights})
     tracking.keep(paths.RESPONSES)

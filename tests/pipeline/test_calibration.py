@@ -12,8 +12,8 @@ def test_every_judge_stands_beside_the_first_rater_on_the_answers_that_both_have
     chrf, llama, mute = calibration.calibrate(HOW.agreement)
     # GPT-4 gave 0, 100 and 50 where chrF gave 10, 30 and 20: on one line.
     assert (chrf.judge, chrf.reference, chrf.answers, chrf.read) == ("chrf", "GPT-4", 3, 3)
-    assert chrf.agreement.pearson.value == pytest.approx(1.0)
-    assert chrf.agreement.kendall.value == pytest.approx(1.0)
+    assert chrf.agreement.pearson.mean == pytest.approx(1.0)
+    assert chrf.agreement.kendall.mean == pytest.approx(1.0)
     assert (llama.answers, llama.read, llama.agreement.pearson) == (2, 1, None)
     assert (mute.answers, mute.read, mute.agreement) == (1, 0, None)
 

@@ -1,4 +1,4 @@
-"""What the three training stages share: the loop with its evaluations and its states, the curve."""
+"""What the training stages share: the loop with its evaluations and its states, the curve."""
 
 import logging
 import math

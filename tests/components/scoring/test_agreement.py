@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from components.scoring.agreement import Agreement, Correlation, _correlations, _order, agreement
+from components.scoring.agreement import Agreement, _correlations, _order, agreement
+from components.scoring.statistics import Interval
 
 REAL = Path(__file__).parents[4] / "shared/data/judge"
 HOW = {"resamples": 2000, "confidence": 0.95, "seed": 1}
@@ -20,9 +21,9 @@ def test_llama_3_agrees_with_gpt_4_as_far_as_the_book_says():
     # rasbt/LLMs-from-scratch, ch07/03_model-evaluation/scores/correlation-analysis.ipynb: 0.80489, 0.698406, 0.57292
     gpt4, llama = (json.loads((REAL / f"{name}-model-1-response.json").read_text()) for name in ("gpt4", "llama3-8b"))
     found = agreement(gpt4, llama, **HOW)
-    assert found.pearson.value == pytest.approx(0.80489, abs=5e-6)
-    assert found.spearman.value == pytest.approx(0.698406, abs=5e-7)
-    assert found.kendall.value == pytest.approx(0.57292, abs=5e-6)
+    assert found.pearson.mean == pytest.approx(0.80489, abs=5e-6)
+    assert found.spearman.mean == pytest.approx(0.698406, abs=5e-7)
+    assert found.kendall.mean == pytest.approx(0.57292, abs=5e-6)
     assert found.count == 100
     # The whole of SciPy's own bootstrap, resample by resample.
     theirs = stats.bootstrap(
@@ -51,9 +52,9 @@ def test_each_resample_has_scipys_correlations_of_the_answers_drawn(data):
 def test_the_same_order_agrees_wholly_by_rank_and_the_reverse_not_at_all():
     up, steep = [1.0, 2.0, 3.0, 4.0], [1.0, 10.0, 100.0, 1000.0]
     same, reverse = agreement(up, steep, **HOW), agreement(up, steep[::-1], **HOW)
-    assert (same.spearman.value, same.kendall.value) == pytest.approx((1.0, 1.0))
-    assert (reverse.spearman.value, reverse.kendall.value) == pytest.approx((-1.0, -1.0))
-    assert same.pearson.value < 0.9
+    assert (same.spearman.mean, same.kendall.mean) == pytest.approx((1.0, 1.0))
+    assert (reverse.spearman.mean, reverse.kendall.mean) == pytest.approx((-1.0, -1.0))
+    assert same.pearson.mean < 0.9
     assert (same.spearman.low, same.spearman.high) == pytest.approx((1.0, 1.0))
 
 
@@ -66,7 +67,7 @@ def test_answers_of_a_group_are_drawn_together():
     # Two groups of two: a resample holds one group twice (each with its own correlation, 1 and -1), or both.
     a, b = [1.0, 2.0, 1.0, 2.0], [1.0, 2.0, 2.0, 1.0]
     together = agreement(a, b, groups=["x", "x", "y", "y"], **HOW)
-    assert together.pearson == Correlation(pytest.approx(0.0), pytest.approx(-1.0), pytest.approx(1.0))
+    assert together.pearson == Interval(pytest.approx(0.0), pytest.approx(-1.0), pytest.approx(1.0))
 
 
 def test_the_same_seed_gives_the_same_intervals_and_another_seed_others():

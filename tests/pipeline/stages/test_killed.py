@@ -1,4 +1,4 @@
-"""The three trainings, in one process and in two, killed at a dozen moments; `make soak` takes two hundred of each."""
+"""The first three trainings, in one process and in two, killed at a dozen moments; `make soak` takes two hundred."""
 
 import subprocess
 import sys

@@ -1,11 +1,11 @@
 import json
 
 from components.page.facts import Curves, Sample, Text
-from pipeline.sections import base
+from pipeline.sections import base_model
 
 
 def test_the_base_model_stands_beside_xz(build):
-    made = base.section()
+    made = base_model.section()
     text, curves, scored, sample = made.blocks
     assert text == Text(
         "On 200 bytes of held-out text the base model needs 1.50 bits per byte, and xz -9e on the same text 2.00: "
@@ -19,10 +19,10 @@ def test_the_base_model_stands_beside_xz(build):
 
 def test_long_runs_of_line_ends_in_a_sample_are_counted_not_shown(build):
     (build / "data/samples.json").write_text('[{"prompt": "p", "kind": "greedy", "text": "a\\n\\n\\nb\\n\\n\\n\\n"}]')
-    assert base.section().blocks[-1].text == "a\n\n\nb\n[4 line ends]\n"
+    assert base_model.section().blocks[-1].text == "a\n\n\nb\n[4 line ends]\n"
 
 
 def test_a_base_model_that_needs_more_than_xz_is_said_to(build):
     path = build / "data/metrics/evaluate.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"bits_per_byte": 3.0}))
-    assert base.section().blocks[0].text.endswith("the model needs 50 % more.")
+    assert base_model.section().blocks[0].text.endswith("the model needs 50 % more.")
