@@ -103,7 +103,7 @@ def measures(weights: Numbers, its: Labelling) -> Numbers:
     return np.stack(
         [
             weighted.accuracy(weights, its.is_right),
-            weighted.by_label(weights, its.true, its.predicted, count)[:, :, 2].mean(axis=1),
+            np.nanmean(weighted.by_label(weights, its.true, its.predicted, count)[:, :, 2], axis=1),
             weighted.calibration_error(weights, its.confidence, its.is_right),
             np.nanmean(precisions, axis=0),
         ],

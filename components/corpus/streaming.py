@@ -58,6 +58,8 @@ class Stop(threading.Event):
         """Remember each connection that is opened: httpx's request extension `trace`."""
         if event.endswith(("connect_tcp.complete", "start_tls.complete")):
             self._sockets.append(info["return_value"].get_extra_info("socket"))
+            if self.is_set():  # since this connection was asked for
+                self.set()
 
     def set(self) -> None:
         """Stop. A thread that waits for a silent server would else do so until its time-out."""
@@ -235,8 +237,11 @@ def _steady(chunks: Iterator[bytes], network: Network) -> Iterator[bytes]:
 
 
 def _announced(network: Network, address: str) -> str | None:
+    extensions = {"trace": network.stop.heed}
     with failures_told(None, network.timeout_s):
-        response = network.client().head(address, follow_redirects=False, timeout=network.timeout_s)
+        response = network.client().head(
+            address, follow_redirects=False, timeout=network.timeout_s, extensions=extensions
+        )
     if not response.is_redirect:
         refuse_failures(response)
     announced = response.headers.get("x-linked-etag", "").strip('"')

@@ -57,7 +57,7 @@ def agreement(
         confidence=confidence,
         seed=seed,
     )
-    pearson, spearman, kendall = (None if math.isnan(each.mean) else each for each in found)
+    pearson, spearman, kendall = (None if math.isnan(each.low) else each for each in found)
     return Agreement(pearson, spearman, kendall, len(a))
 
 

@@ -48,7 +48,7 @@ class JudgeSettings:
     model: str
     """Name of the judging model, as the server knows it."""
     timeout_s: float
-    """Longest wait for one answer, to its end, seconds; above 0."""
+    """Longest silence, and longest that an answer may take to come to its end, seconds; above 0."""
     attempts: int
     """Times that one question is asked before the judge counts as down; at least 1."""
     seed: int

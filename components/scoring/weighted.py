@@ -32,8 +32,8 @@ def by_label(
 ) -> Float[Numbers, "sample label 3"]:
     """Return precision, recall and F1 of each label; its number is its place.
 
-    A label that is never predicted has no precision, one that no record has no recall; an F1 that has neither is 0, as
-    scikit-learn has it, so that macro F1 is the mean over all labels.
+    A label that is never predicted has no precision (nan), one that no record has no recall, and one that is neither
+    no F1: macro F1 is the mean over the others, as in scikit-learn.
     """
     found = np.empty((len(weights), labels, 3))
     for place in range(labels):
@@ -41,7 +41,7 @@ def by_label(
         said, there = weights @ (predicted == place), weights @ (true == place)
         found[:, place, 0] = _divided(right, said)
         found[:, place, 1] = _divided(right, there)
-        found[:, place, 2] = 2 * right / np.maximum(said + there, 1)
+        found[:, place, 2] = _divided(2 * right, said + there)
     return found
 
 

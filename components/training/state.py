@@ -109,6 +109,7 @@ def keep(folder: Path, steps: int) -> None:
             os.link(state / name, partial / name)
         except OSError:  # a disk without second names
             shutil.copyfile(state / name, partial / name)
+            _sync(partial / name)
     _sync(partial)
     shutil.rmtree(final, ignore_errors=True)
     partial.rename(final)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -45,3 +47,9 @@ def test_a_column_for_each_label_follows_what_dvc_plots(written):
     header = predictions.file("bag of words").read_text().splitlines()[0]
     assert header == "id,group,actual,predicted,probability of ham,probability of spam"
     assert predictions.file("classifier").name == "predictions.csv"
+
+
+def test_a_sample_without_a_label_is_judged_by_the_others(written):
+    right = replace(written, predicted=written.true)
+    samples = np.array([[1.0, 1.0], [2.0, 0.0]])  # the second holds ham alone
+    assert predictions.measures(samples, right)[:, 1].tolist() == [1.0, 1.0]

@@ -1,7 +1,9 @@
 """An address is streamed into a file, whatever the server does on the way. The server is real: conftest.py."""
 
+import socket
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -317,6 +319,16 @@ def test_it_stops_when_told_and_keeps_what_has_come(server: Any, part: Path) -> 
     server.answers += ["503"]
     with pytest.raises(StoppedError):
         fetched(f"{server.address}/file", part, stop=stop)
+
+
+def test_a_connection_that_opens_after_the_stop_is_shut_too() -> None:
+    ours, theirs = socket.socketpair()
+    stop = Stop()
+    stop.set()
+    stop.heed("connection.connect_tcp.complete", {"return_value": SimpleNamespace(get_extra_info=lambda _: ours)})
+    assert ours.recv(1) == b""  # at once: theirs says nothing
+    ours.close()
+    theirs.close()
 
 
 @pytest.mark.parametrize("how", ["silent", "stall"])  # before the answer, and within it

@@ -33,9 +33,9 @@ def test_precision_recall_and_f1_of_each_label_are_scikit_learns():
     assert given[:, :, 2].mean(axis=1).tolist() == pytest.approx(macro)
 
 
-def test_a_label_that_is_not_there_has_no_recall_and_one_never_said_no_precision():
+def test_a_label_that_is_not_there_has_no_recall_one_never_said_no_precision_and_what_is_neither_no_f1():
     found = weighted.by_label(np.ones((1, 2)), np.array([0, 0]), np.array([0, 1]), 3)[0]
-    np.testing.assert_allclose(found, [[1.0, 0.5, 2 / 3], [0.0, np.nan, 0.0], [np.nan, np.nan, 0.0]])
+    np.testing.assert_allclose(found, [[1.0, 0.5, 2 / 3], [0.0, np.nan, 0.0], [np.nan, np.nan, np.nan]])
 
 
 def test_average_precision_is_scikit_learns():
