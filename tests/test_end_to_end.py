@@ -30,7 +30,7 @@ TINY: dict[str, Any] = {
     "prepare": {"classification": {"most": 20}, "instructions": {"kinds": ["name"], "max_tokens": 48, "most": 6}},
     "screen": {"records": {"most_near": 1.0, "most_13_gram": 1.0}, "pretraining": {"most_13_gram": 1.0}},  # so few
     "finetune_classifier": {"max_length": 16, **TRAINING},
-    "finetune_instructions": {**TRAINING},
+    "finetune_instructions": {"row_tokens": 64, **TRAINING},
     "respond": {"max_new_tokens": 3, "examples": 1},
     "report": {"resamples": 20},
 }

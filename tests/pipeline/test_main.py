@@ -131,7 +131,7 @@ def test_stages_and_commands_are_listed(by_hand, words):
     assert "python -m pipeline" in told
     if words == ["--help"]:
         assert "stages: download, evaluate, finetune_classifier" in told
-        assert "commands: build, classify, export, generate, repro, serve, ui, use" in told
+        assert "commands: build, classify, compare, export, generate, lm_eval, repro, serve, ui, use, where" in told
 
 
 def test_a_stage_takes_no_options(by_hand):

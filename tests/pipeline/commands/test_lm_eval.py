@@ -6,7 +6,6 @@ from components.gpt import checkpoint
 from components.gpt.model import GPT, GPTConfig
 from components.tokenizer.bpe import Tokenizer
 from pipeline import paths
-from pipeline.__main__ import main
 
 
 @pytest.fixture
@@ -17,7 +16,7 @@ def model(project):
 
 
 @pytest.mark.skipif(find_spec("lm_eval") is not None, reason="the extra `lm-eval` is installed")
-def test_without_the_extra_it_is_one_line_that_says_what_to_install(model, capsys):
+def test_without_the_extra_it_is_one_line_that_says_what_to_install(model, main, capsys):
     assert main(["lm_eval", "hellaswag"]) == 1
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(said) == 1
@@ -26,7 +25,7 @@ def test_without_the_extra_it_is_one_line_that_says_what_to_install(model, capsy
 
 @pytest.mark.skipif(find_spec("lm_eval") is None, reason="the extra `lm-eval` is not installed")
 @pytest.mark.filterwarnings("ignore")
-def test_the_table_is_printed_and_the_results_are_written(model, capsys, tmp_path):
+def test_the_table_is_printed_and_the_results_are_written(model, main, capsys, tmp_path):
     described = tmp_path / "described"
     described.mkdir()
     (tmp_path / "items.jsonl").write_text('{"asked": "one", "given": "two"}\n')
