@@ -93,7 +93,8 @@ def complete(
     """Return for each prompt the tokens that follow it, without the prompt and without `stop_id`; order kept.
 
     Prompts may differ in length: `batch_size` of about the same length run side by side. Greedy answers are those of
-    each prompt by itself. So are drawn ones where each prompt has its seed, whatever stands beside it: the numbers that
+    each prompt by itself, up to rounding: what stands beside it, or has ended and left, changes the last digits of its
+    logits, and a near tie may fall the other way. So are drawn ones where each prompt has its seed: the numbers that
     draw come from a generator of its own on the CPU, for every device. Those drawn from `generator` depend on
     `batch_size` too. The rest is as in `generate`.
 

@@ -40,7 +40,8 @@ def likelihoods(model: GPT, pairs: Sequence[Pair], *, batch_size: int = 32) -> l
 
     Pairs of about the same length are read side by side, padded on the right, which no token looks at. Where both are
     longer than context_length + 1 (the last token is predicted, not read) the beginning of the context is left out.
-    Runs in evaluation mode, sums in float64 where the device knows it, and leaves the model in the mode it was in.
+    Log-probabilities are float32 and summed as float64, on the CPU. Runs in evaluation mode and leaves the model in the
+    mode it was in.
 
     Raises ValueError for an empty context or ending (nothing says what comes first; an end-of-text token is a context),
     and for an ending longer than context_length.
