@@ -9,7 +9,7 @@ Name = Literal["alpaca", "phi3", "plain"]
 
 @dataclass(frozen=True)
 class OwnTemplate:
-    """A prompt and a response with places for a record's texts; `{{` and `}}` are braces."""
+    """A prompt and a response with a place for each of a record's texts, once; `{{` and `}}` are braces."""
 
     prompt: str
     """What the model is shown, with `{instruction}` and `{input}`."""
@@ -19,7 +19,7 @@ class OwnTemplate:
     """What the model learns to write after it, with `{output}`; the end token follows."""
 
     def __post_init__(self) -> None:
-        """Refuse a template that loses a text of the record, shows the output, or has a place for something else."""
+        """Refuse a template that loses a text of the record or has it twice, or has a place for something else."""
         places = {"prompt": ("instruction", "input"), "no_input": ("instruction",), "response": ("output",)}
         for field, wanted in places.items():
             text = getattr(self, field)
@@ -28,7 +28,7 @@ class OwnTemplate:
 
 
 def _check(field: str, text: str, wanted: tuple[str, ...]) -> None:
-    """Raise ValueError unless each wanted place is in the text and no other is."""
+    """Raise ValueError unless each wanted place is in the text once and no other is."""
     expected = " and ".join(f"{{{name}}}" for name in wanted)
     try:
         parts = [(name, spec, conversion) for _, name, spec, conversion in Formatter().parse(text) if name is not None]
@@ -43,8 +43,11 @@ def _check(field: str, text: str, wanted: tuple[str, ...]) -> None:
                 f"{field} has a place for {{{written}}}; expected {expected}, and {{{{ or }}}} for a brace"
             )
     for name in wanted:
-        if name not in {found for found, _, _ in parts}:
+        count = sum(found == name for found, _, _ in parts)
+        if count == 0:
             raise ValueError(f"{field} has no place for {{{name}}}; expected {expected}")
+        if count > 1:
+            raise ValueError(f"{field} has {count} places for {{{name}}}; expected one")
 
 
 Template = Name | OwnTemplate

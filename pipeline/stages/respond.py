@@ -91,8 +91,7 @@ def answer(settings: RespondSettings) -> dict[str, int]:
         shown = read_records(paths.INSTRUCTIONS / "train.jsonl", Instruction)
         prompts = with_examples(records, shown, template, settings.examples, room, tokenizer)
         rounds.append((SHOWN, untuned, prompts))
-    # An untuned model does not stop by itself: behind examples its answer ends where theirs do.
-    end_of_example = BETWEEN if any("\n" in each.output for each in records) else "\n"
+    end = end_of_example(records, template)
     expected = [tokenizer.encode(completion(record, template)) for record in records]
     responses: list[Response] = []
     expectations: list[Score] = []
@@ -114,7 +113,7 @@ def answer(settings: RespondSettings) -> dict[str, int]:
         )
         answers = [tokenizer.decode(ids).strip() for ids in written]
         if name == SHOWN:
-            answers = [text.split(end_of_example)[0].strip() for text in answers]
+            answers = [text.split(end)[0].strip() for text in answers]
         responses += [
             Response(
                 name,
@@ -190,6 +189,14 @@ def with_examples(
             del parts[0]
         prompts.append(BETWEEN.join(parts))
     return prompts
+
+
+def end_of_example(records: Sequence[Instruction], template: Template) -> str:
+    """Return what an answer behind examples ends before: a line's end, or a blank line where completions have lines.
+
+    An untuned model does not stop by itself: its answer ends where those of the examples do.
+    """
+    return BETWEEN if any("\n" in completion(each, template).strip() for each in records) else "\n"
 
 
 @io

@@ -40,6 +40,8 @@ def test_an_answer_is_freed_of_what_the_response_puts_around_it():
         ({"prompt": "{instruction!r} {input}"}, r"prompt has a place for \{instruction!r\}; "),
         ({"prompt": "{instruction.id} {input}"}, r"prompt has a place for \{instruction.id\}; "),
         ({"prompt": "{instruction} {input} {}"}, r"prompt has a place for \{\}; "),
+        ({"response": "{output} or {output}"}, r"response has 2 places for \{output\}; expected one$"),
+        ({"no_input": "{instruction} {instruction}"}, r"no_input has 2 places for \{instruction\}; expected one$"),
         ({"response": "{output"}, r"response cannot be read: expected '\}' before end of string; "),
     ],
     ids=str,

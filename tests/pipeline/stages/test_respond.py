@@ -13,9 +13,10 @@ from components.scoring.response import Response
 from components.scoring.score import Score
 from components.tasks.files import read_json_lines, read_records
 from components.tasks.instructions import Instruction, full, prompt
+from components.tasks.templates import OwnTemplate
 from components.tokenizer.bpe import Tokenizer
 from pipeline import paths
-from pipeline.stages.respond import SHOWN, TUNED, UNTUNED, of_expected, with_examples
+from pipeline.stages.respond import SHOWN, TUNED, UNTUNED, end_of_example, of_expected, with_examples
 
 
 def responses():
@@ -140,3 +141,18 @@ def test_empty_answers_are_kept_counted_and_scored(run):
     run("score", {"metrics": ["exact_match"]})
     scores = read_json_lines(paths.SCORES / "scores.jsonl")
     assert [each["value"] for each in scores if each["model"] == TUNED] == [0.0] * 8
+
+
+@pytest.mark.parametrize(
+    ("response", "output", "end"),
+    [
+        ("{output}", "4", "\n"),
+        (" {output}\n", "4", "\n"),
+        ("{output}", "4\n5", "\n\n"),
+        ("Answer:\n{output}", "4", "\n\n"),
+        ("{output}\nDone.", "4", "\n\n"),
+    ],
+)
+def test_an_example_ends_at_a_line_unless_the_template_or_an_output_has_more(response, output, end):
+    record = Instruction("1", "k", "g", "Add 1 and 3.", "", output)
+    assert end_of_example([record], OwnTemplate("{instruction} {input}", None, response)) == end
