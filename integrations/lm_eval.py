@@ -30,7 +30,8 @@ def evaluate(
     `shots` None: as many worked examples as each task says. `limit`: most items of each. What was asked and answered
     item by item stands under `samples`. Most tasks fetch their items from the model hub at first use.
 
-    Raises ValueError where the harness is not installed, and for a task that it does not know.
+    Raises ValueError where the harness is not installed, for a task that it does not know, and for one that has more
+    tokens written than the model reads at once.
     Source: github.com/EleutherAI/lm-evaluation-harness, docs/interface.md, version 0.4.
     """
     harness_model = adapter(model, tokenizer, batch_size)  # first, for it says what to install
@@ -67,7 +68,7 @@ def adapter(model: GPT, tokenizer: Tokenizer, batch_size: int) -> Any:
     Its likelihoods are those of `components.gpt.likelihood`. Behind an empty context stands the end of text. It writes
     greedily, or draws where a request says `do_sample`; an answer ends before the first of the strings in `until`.
 
-    Raises ValueError where the harness is not installed.
+    Raises ValueError where the harness is not installed; the model does where a request leaves its context no room.
     """
     if find_spec("lm_eval") is None:
         raise ValueError(
@@ -118,7 +119,12 @@ def adapter(model: GPT, tokenizer: Tokenizer, batch_size: int) -> Any:
 
         def _written(self, contexts: Sequence[str], how: Mapping[str, Any]) -> list[str]:
             tokens = int(how.get("max_gen_toks", TOKENS))
-            room = max(1, model.config.context_length - tokens)  # the last of a context, as the harness's own models
+            room = model.config.context_length - tokens  # of a longer context the last tokens are read
+            if room < 1:
+                raise ValueError(
+                    f"max_gen_toks is {tokens}; expected less than the {model.config.context_length} tokens that the "
+                    f"model reads at once (a task says it in generation_kwargs; {TOKENS} where it does not)"
+                )
             is_drawn = bool(how.get("do_sample", False))
             written = complete(
                 model,

@@ -145,6 +145,14 @@ def test_requests_are_answered_in_their_order_each_by_its_own_settings(tokenizer
 
 
 @needs_harness
+@pytest.mark.parametrize("tokens", [512, 513])
+def test_so_many_tokens_that_no_prompt_has_room_are_refused(tokenizer, model, tokens):
+    said = rf"max_gen_toks is {tokens}; expected less than the 512 tokens that the model reads at once"
+    with pytest.raises(ValueError, match=said):
+        lm_eval.adapter(model, tokenizer, 2).generate_until([asked("Return", {"max_gen_toks": tokens})])
+
+
+@needs_harness
 def test_a_task_that_the_harness_does_not_know_is_refused(tokenizer, model):
     with pytest.raises(ValueError, match="knows no task hellaswig"):
         lm_eval.evaluate(model, tokenizer, ["hellaswig"], shots=0, limit=1, batch_size=2, folder=None)
