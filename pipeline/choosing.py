@@ -40,11 +40,13 @@ class MultipleChoiceSettings:
 def choices(settings: MultipleChoiceSettings, model: GPT) -> list[Choice]:
     """Return how likely the model finds each ending of each item, for each number of shots.
 
-    Raises ValueError where the file is not there, and as `read_hellaswag` and `likelihoods` do.
+    Raises ValueError as `read_hellaswag` does and, before anything is scored, where the file is not there, has too few
+    items for the worked examples, or an ending longer than the model reads at once.
     """
     tokenizer = Tokenizer.load(paths.TOKENIZER)
     items = multiple_choice.read_hellaswag(_file(settings.file))
     asked = multiple_choice.drawn(items, settings.most, settings.seed)
+    _check(settings, asked, items, tokenizer, model.config.context_length)
     return [choice for shots in settings.shots for choice in _behind(shots, settings, model, tokenizer, asked, items)]
 
 
@@ -55,6 +57,25 @@ def _file(name: str) -> Path:
             f"evaluate.multiple_choice.file is {name}, but {file} is not here; name a source with role: tasks"
         )
     return file
+
+
+def _check(
+    settings: MultipleChoiceSettings, asked: Sequence[Item], items: Sequence[Item], tokenizer: Tokenizer, most: int
+) -> None:
+    """Raise ValueError for an item without enough others, or with an ending of more than `most` tokens."""
+    shots = max(settings.shots)
+    for item in asked:
+        try:
+            multiple_choice.context(item, items, shots, settings.seed)
+        except ValueError as error:
+            raise ValueError(f"evaluate.multiple_choice.shots has {shots}: {error}, or set a lower number") from error
+        for number, ending in enumerate(item.endings, start=1):
+            _, ids = multiple_choice.pair(item.context, ending, tokenizer.encode)
+            if len(ids) > most:
+                raise ValueError(
+                    f"evaluate.multiple_choice.file is {settings.file}, but ending {number} of {item.id} "
+                    f"has {len(ids)} tokens; the model reads {most} at once; take out its row, which its name counts"
+                )
 
 
 def _behind(

@@ -120,3 +120,19 @@ def test_accuracy_is_by_the_whole_and_by_character():
 def test_numbers_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match=f"^{next(iter(wrong))} (is|are) .*; expected"):
         MultipleChoiceSettings(**{"shots": (0,), **TWENTY, **wrong})
+
+
+def test_an_ending_longer_than_the_context_is_named_before_anything_is_scored(items):
+    model = GPT(GPTConfig(50257, 20, 4, 1, 1, 0.0, qkv_bias=True, tie_weights=True, init="gpt2"))
+    said = (
+        r"evaluate\.multiple_choice\.file is items\.jsonl, but ending \d of hellaswag-\d+ has \d+ tokens; "
+        r"the model reads 20 at once; take out its row"
+    )
+    with pytest.raises(ValueError, match=said):
+        choosing.choices(MultipleChoiceSettings(shots=(0,), **TWENTY), model)
+
+
+def test_more_worked_examples_than_there_are_name_the_setting(items, model):
+    said = r"evaluate\.multiple_choice\.shots has 40: hellaswag-1: \d+ other items to draw 40 worked examples from; "
+    with pytest.raises(ValueError, match=said):
+        choosing.choices(MultipleChoiceSettings(shots=(0, 40), **TWENTY), model)
