@@ -68,8 +68,8 @@ class PackedBatches:
     def __init__(
         self, examples: Sequence[Row], row_tokens: int, batch_size: int, seed: int, *, end_of_text: int
     ) -> None:
-        packed = pack([len(each.inputs) for each in examples], row_tokens, seed)
-        self.rows = [[examples[k] for k in chosen] for chosen in packed]
+        self._packed = pack([len(each.inputs) for each in examples], row_tokens, seed)
+        self.rows = [[examples[k] for k in numbers] for numbers in self._packed]
         self.row_tokens = row_tokens
         self.batch_size = batch_size
         self.seed = seed
@@ -77,10 +77,13 @@ class PackedBatches:
 
     def __call__(self, index: int) -> Packed:
         """Return batch `index` (from 0, without end): each epoch a new order."""
-        return self._batch(self.chosen(index))
+        return self._batch(self._rows_of(index))
 
     def chosen(self, index: int) -> list[int]:
-        """Return the numbers of the rows in batch `index`."""
+        """Return the numbers of the examples in batch `index`, row by row."""
+        return [number for row in self._rows_of(index) for number in self._packed[row]]
+
+    def _rows_of(self, index: int) -> list[int]:
         return rows.endless(index, len(self.rows), self.batch_size, self.seed)
 
     def in_order(self) -> Iterator[Packed]:

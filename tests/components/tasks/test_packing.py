@@ -116,3 +116,11 @@ def test_a_compiled_model_is_compiled_once_for_all_packed_batches():
         inputs, _, positions = batches(index)
         model(inputs, positions=positions)
     assert counter.frame_count == 1
+
+
+def test_a_batch_says_which_examples_it_holds_not_which_rows():
+    batches = PackedBatches(rows_of(3, 3, 3, 3, 3), 6, 2, seed=1, end_of_text=99)  # three rows, two at a time
+    for index in range(4):
+        inputs, _, positions = batches(index)
+        begins = inputs[(positions == 0) & (inputs != 99)].tolist()
+        assert [10 * (number + 1) for number in batches.chosen(index)] == begins
