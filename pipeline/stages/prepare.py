@@ -205,9 +205,29 @@ def make_preferences(
         fitting = [each for each, size in zip(found, sizes, strict=True) if size <= settings.max_tokens]
     asked = {name: read_records(paths.INSTRUCTIONS / f"{name}.jsonl", Instruction) for name in SPLITS}
     side_of = {each.content: name for name, records in asked.items() for each in records}
-    parts = splits.by_side(fitting, side_of, settings.shares, settings.seed)
+    parts = divided(fitting, side_of, settings)
     _write(paths.PREFERENCES, parts, {"template": spelled(template)})
     return len(found) - len(fitting), left_out
+
+
+def divided(
+    pairs: Sequence[Preference], side_of: Mapping[str, Split], settings: PreferenceSettings
+) -> dict[Split, list[Preference]]:
+    """Return the pairs of each split, those that a mapping from content to split knows on its side.
+
+    Raises ValueError for an empty split; the shares are to blame only where some pair is drawn by them.
+    """
+    given = Counter(side_of[each.content] for each in pairs if each.content in side_of)
+    if pairs and given.total() == len(pairs) and len(given) < len(SPLITS):
+        counts = ", ".join(f"{name} {given[name]}" for name in SPLITS)
+        raise ValueError(
+            f"prepare.preferences: each of the {len(pairs)} pairs asks what an instruction asks and is on its side "
+            f"({counts}), whatever the shares; add pairs that ask something else"
+        )
+    try:
+        return splits.by_side(pairs, side_of, settings.shares, settings.seed)
+    except ValueError as error:
+        raise ValueError(f"prepare.preferences: {error}") from error
 
 
 def spelled(template: Template) -> str | dict[str, str | None]:

@@ -12,10 +12,11 @@ from components.tasks.classification import Labelled
 from components.tasks.files import read_records
 from components.tasks.instructions import Instruction, full, prompt, read_template
 from components.tasks.preferences import Preference
+from components.tasks.splits import Shares
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from pipeline import paths, settings
-from pipeline.stages.prepare import PrepareSettings
+from pipeline.stages.prepare import PreferenceSettings, PrepareSettings, divided
 
 ROOT = Path(__file__).parents[3]
 REAL = Path(__file__).parents[4] / "shared/data/book"
@@ -164,7 +165,7 @@ def test_the_books_pairs_without_equal_answers_keep_the_sides_of_its_instruction
     ("change", "said"),
     [
         ({"rejected": "yes"}, "data/raw/tasks/pairs.json, row 1: chosen and rejected are the same; expected two"),
-        ({}, "the validation split is empty (train 1, validation 0, test 0 records)"),
+        ({}, "prepare.preferences: the validation split is empty (train 1, validation 0, test 0 records)"),
     ],
 )
 def test_a_file_of_preferences_that_cannot_be_used_is_one_line(failure, change, said):
@@ -330,3 +331,24 @@ def test_a_task_file_that_is_not_here_is_one_line(failure):
 @pytest.mark.parametrize("wrong", [{"most": 0}, {"max_tokens": 0}, {"kinds": ["joke"]}], ids=str)
 def test_settings_that_leave_no_record_are_one_line(failure, wrong):
     assert next(iter(wrong)) in failure("prepare", {"instructions": wrong})
+
+
+def preferences(*names):
+    return [Preference(name, name, name, "", "yes", "no") for name in names]
+
+
+def test_an_empty_side_of_the_preferences_names_their_section():
+    settings = PreferenceSettings("pairs.json", None, Shares(**SHARES), 1)
+    with pytest.raises(ValueError, match=r"^prepare\.preferences: the validation split is empty \(train 1, "):
+        divided(preferences("Is it?"), {}, settings)
+
+
+def test_shares_are_not_blamed_where_every_pair_asks_what_an_instruction_asks():
+    settings = PreferenceSettings("pairs.json", None, Shares(**SHARES), 1)
+    pairs = preferences("One?", "Two?")
+    said = (
+        r"^prepare\.preferences: each of the 2 pairs asks what an instruction asks and is on its side \(train 2, "
+        r"validation 0, test 0\), whatever the shares; add pairs that ask something else"
+    )
+    with pytest.raises(ValueError, match=said):
+        divided(pairs, {each.content: "train" for each in pairs}, settings)
