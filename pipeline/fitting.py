@@ -3,9 +3,9 @@
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -37,7 +37,19 @@ class Batches(Protocol):
         """Return batch `index`, from 0."""
 
     def chosen(self, index: int) -> list[int]:
-        """Return the numbers of the rows in batch `index`."""
+        """Return the numbers, from 0, of what batch `index` holds, in the order in which it was handed over."""
+
+
+@contextmanager
+def in_section(name: str) -> Iterator[None]:
+    """Put a section's name before what is said of one of its settings, by what does not know whose it is.
+
+    For making batches: `batch_size is 8; expected 1..5` becomes `prefer.batch_size is 8; expected 1..5`.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{name}.{error}") from error
 
 
 def fit(
@@ -113,7 +125,7 @@ def fit(
             run.read(error.step)
             run.track(last=True)
             rows = [row for index in error.batches for row in batches.chosen(index)]
-            raise ValueError(f"{error}; the rows of its batches: {', '.join(map(str, rows))}") from error
+            raise ValueError(f"{error}; the rows of its batches, from 0: {', '.join(map(str, rows))}") from error
     if is_asked:  # in another process; the signal to this one has acted
         raise SystemExit(128 + signal.SIGTERM)
     run.track(last=True)

@@ -79,21 +79,23 @@ class Classifier(nn.Module):
         return hidden[rows, lengths - 1] if self.reads == "last_token" else hidden[:, -1]
 
 
-def choose_trained(classifier: Classifier, train: Train, last_blocks: int = 1) -> None:
+def choose_trained(classifier: Classifier, train: Train, last_blocks: int = 1, *, section: str = "classifier") -> None:
     """Let an optimizer change what `train` says, and freeze the rest; `last_blocks` is read where it says so.
+
+    `section` is the dotted name of the settings, said where something is wrong with them.
 
     Raises ValueError for another word, and for fewer blocks than one or more than there are.
     """
     blocks = list(classifier.body.blocks)
     if train == "last_blocks" and not 1 <= last_blocks <= len(blocks):
-        raise ValueError(f"last_blocks is {last_blocks}; expected 1..{len(blocks)} (the blocks there are)")
+        raise ValueError(f"{section}.last_blocks is {last_blocks}; expected 1..{len(blocks)} (the blocks there are)")
     chosen: dict[Train, list[nn.Module]] = {
         "head": [classifier.head],
         "last_blocks": [classifier.head, classifier.body.final_norm, *blocks[-last_blocks:]],
         "all": [classifier],
     }
     if train not in chosen:
-        raise ValueError(f"train is {train!r}; expected one of {', '.join(chosen)}")
+        raise ValueError(f"{section}.train is {train!r}; expected one of {', '.join(chosen)}")
     classifier.requires_grad_(False)
     for module in chosen[train]:
         module.requires_grad_(True)

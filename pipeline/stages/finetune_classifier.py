@@ -46,7 +46,8 @@ class FinetuneClassifierSettings(TrainingSettings):
     reads: Reads
     """Whose vector the head reads: the last token's, or the last position's, padding or not (the book)."""
     max_length: int | None
-    """Longest text, tokens, longer ones are cut; null is the longest training text, as in the book."""
+    """Longest text, tokens, at most the model's context; longer ones are cut. Null is the longest training text, as in
+    the book, or the context where that is shorter."""
     keep: Literal["last", "best"]
     """The weights after the last step, or those with the lowest validation loss of all evaluations."""
     patience: int | None
@@ -90,10 +91,11 @@ def fit(settings: FinetuneClassifierSettings, folder: Path) -> None:
     model = untrained(tokenizer, settings)
     refuse_unseen(model.labels)
     if settings.lora is None:
-        classifier.choose_trained(model, settings.train, settings.last_blocks)
+        classifier.choose_trained(model, settings.train, settings.last_blocks, section="finetune_classifier")
     else:
         lora.add(model, settings.lora, new=[model.head], section="finetune_classifier.lora")
-    batches = {name: batches_of(name, model, tokenizer, settings) for name in ("train", "validation")}
+    with fitting.in_section("finetune_classifier"):
+        batches = {name: batches_of(name, model, tokenizer, settings) for name in ("train", "validation")}
     curve = fitting.fit(
         model,
         batches["train"],
@@ -110,12 +112,20 @@ def fit(settings: FinetuneClassifierSettings, folder: Path) -> None:
 
 
 def untrained(tokenizer: Tokenizer, settings: FinetuneClassifierSettings) -> Classifier:
-    """Return the first weights with a new head, drawn from torch's global generator."""
+    """Return the first weights with a new head, drawn from torch's global generator.
+
+    Raises ValueError for a max_length that the model's context does not hold; training texts that it does not are cut.
+    """
     task = json.loads((paths.CLASSIFICATION / "task.json").read_text(encoding="utf-8"))
     gpt = starting.first_weights(settings.start_from)
     starting.match(gpt.config, tokenizer.vocab_size, 1)
-    longest = settings.max_length or max(map(len, _encoded("train", tokenizer)))
-    length = min(longest, gpt.config.context_length)
+    context = gpt.config.context_length
+    if settings.max_length is not None and settings.max_length > context:
+        raise ValueError(
+            f"finetune_classifier.max_length is {settings.max_length}; expected 1..{context} (the model's context), or "
+            "null for the longest training text"
+        )
+    length = settings.max_length or min(max(map(len, _encoded("train", tokenizer))), context)
     return Classifier(gpt, tuple(task["labels"]), reads=settings.reads, max_length=length)
 
 

@@ -66,7 +66,8 @@ def fit(settings: FinetuneInstructionsSettings, folder: Path) -> dict[str, float
         torch.manual_seed(settings.seed)
         lora.add(model, settings.lora, section="finetune_instructions.lora")
     rows = {name: read_rows(name, model, tokenizer, settings) for name in ("train", "validation")}
-    batches = batched(rows["train"], settings.batch_size, tokenizer.end_of_text, settings)
+    with fitting.in_section("finetune_instructions"):
+        batches = batched(rows["train"], settings.batch_size, tokenizer.end_of_text, settings)
     held_out_at_once = min(settings.batch_size, len(rows["validation"]))
     validation = batched(rows["validation"], held_out_at_once, tokenizer.end_of_text, settings)
     numbers = {

@@ -85,7 +85,8 @@ def fit(settings: PreferSettings, folder: Path) -> None:
     for name in SPLITS:
         pairs = read_pairs(records[name], model, tokenizer)
         at_once = settings.batch_size if name == "train" else min(settings.batch_size, len(pairs))
-        its = Batches(pairs, torch.zeros(len(pairs)), at_once, settings.seed, end_of_text=tokenizer.end_of_text)
+        with fitting.in_section("prefer"):
+            its = Batches(pairs, torch.zeros(len(pairs)), at_once, settings.seed, end_of_text=tokenizer.end_of_text)
         chosen, rejected = before[name] = all_log_probabilities(model, its.in_order(), device=device())
         its.leads = chosen - rejected
         batches[name] = its

@@ -77,9 +77,11 @@ def fit(settings: PretrainSettings, folder: Path) -> None:
     training, validation = Windows(paths.SHARDS, "train"), Windows(paths.SHARDS, "validation")
     model = first_model(settings, training)
     log.info("%d parameters, %d windows, %d steps", model.n_parameters, len(training), settings.max_steps)
+    with fitting.in_section("pretrain"):
+        batches = Batches(training, settings.batch_size, settings.seed)
     curve = fitting.fit(
         model,
-        Batches(training, settings.batch_size, settings.seed),
+        batches,
         next_token,
         settings,
         lambda: islice(in_order(validation, settings.batch_size), settings.evaluate_batches),

@@ -244,7 +244,7 @@ def steps_of(store):
 
 def test_a_loss_that_is_not_finite_names_step_and_rows_and_leaves_curve_and_state_before_it(folder, store):
     model = Guess()
-    said = r"step 3: the loss is inf .*; the rows of its batches: 30$"
+    said = r"step 3: the loss is inf .*; the rows of its batches, from 0: 30$"
     with pytest.raises(ValueError, match=said), tracking.run("pretrain", {}, {}):
         fit(model, folder, Same((2.0, 2.0, 2.0, math.inf)), max_steps=9)
     assert model.number.item() == pytest.approx(1.5)
@@ -309,3 +309,8 @@ def test_a_run_broken_off_after_its_last_evaluation_makes_no_further_step(folder
     again = Guess()
     assert fit(again, folder, evaluation=turning, **how) == whole
     assert again.number.item() == model.number.item()
+
+
+def test_what_is_wrong_with_a_setting_names_its_section():
+    with pytest.raises(ValueError, match=r"^prefer\.batch_size is 8; expected 1\.\.5$"), fitting.in_section("prefer"):
+        raise ValueError("batch_size is 8; expected 1..5")

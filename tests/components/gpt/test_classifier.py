@@ -185,8 +185,10 @@ def test_so_many_of_the_last_blocks_are_trained(tiny, last_blocks, expected):
 
 @pytest.mark.parametrize("last_blocks", [0, 3])
 def test_blocks_that_are_not_there_are_refused(tiny, last_blocks):
-    with pytest.raises(ValueError, match=rf"last_blocks is {last_blocks}; expected 1\.\.2 \(the blocks there are\)"):
-        choose_trained(Classifier(tiny(), LABELS), "last_blocks", last_blocks)
+    with pytest.raises(
+        ValueError, match=rf"^mine\.last_blocks is {last_blocks}; expected 1\.\.2 \(the blocks there are\)"
+    ):
+        choose_trained(Classifier(tiny(), LABELS), "last_blocks", last_blocks, section="mine")
 
 
 @pytest.mark.parametrize("reads", ["last_token", "last_position"])

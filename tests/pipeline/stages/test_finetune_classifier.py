@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +12,12 @@ from sklearn.linear_model import LogisticRegression
 from components.gpt import checkpoint, classifier
 from components.gpt.model import GPT, GPTConfig
 from components.tasks.classification import Labelled
-from components.tasks.files import read_records
+from components.tasks.files import read_records, write_records
 from components.tokenizer.bpe import Tokenizer
-from pipeline import paths, predictions, tracking
+from pipeline import paths, predictions, settings, stages, tracking
+from pipeline.stages.finetune_classifier import untrained
+
+ROOT = Path(__file__).parents[3]
 
 
 def numbers():
@@ -139,3 +143,39 @@ def test_a_label_that_training_never_saw_is_one_line(failure, split):
     said = failure("finetune_classifier", {"max_steps": 1})
     assert f"record r7 of the {split} split has the label 'method'; training has class or module, function" in said
     assert not paths.CLASSIFIER.exists()
+
+
+def test_a_batch_larger_than_all_of_training_names_the_setting(failure):
+    said = failure("finetune_classifier", {"batch_size": 1_000_000})
+    assert said.startswith("finetune_classifier.batch_size is 1000000; expected 1..")
+
+
+@pytest.fixture
+def short(tmp_path, monkeypatch):
+    """A task of two long texts and a model that reads 8 tokens at once, in the build's folders."""
+    monkeypatch.chdir(tmp_path)
+    tokenizer = Tokenizer.trained(["Return the index of the first item, or -1."], 257)
+    paths.CLASSIFICATION.mkdir(parents=True)
+    (paths.CLASSIFICATION / "task.json").write_text('{"labels": ["a", "b"]}')
+    texts = [Labelled("1", "Return the index", "a", "1"), Labelled("2", "Return the index of it", "b", "2")]
+    write_records(texts, paths.CLASSIFICATION / "train.jsonl")
+    config = GPTConfig(tokenizer.vocab_size, 8, 4, 1, 1, 0.0, qkv_bias=False, tie_weights=True, init="gpt2")
+    checkpoint.save(GPT(config), paths.BASE)
+    return tokenizer
+
+
+def parsed(max_length):
+    sections = settings.read(ROOT / "presets/default.yaml")
+    sections["finetune_classifier"] |= {"max_length": max_length}
+    return settings.arguments(stages.find("finetune_classifier"), sections)["finetune_classifier"]
+
+
+@pytest.mark.parametrize(("max_length", "taken"), [(None, 8), (5, 5), (8, 8)])
+def test_only_the_longest_text_is_cut_to_the_context(short, max_length, taken):
+    assert untrained(short, parsed(max_length)).max_length == taken
+
+
+def test_a_max_length_past_the_context_is_refused(short):
+    said = r"^finetune_classifier\.max_length is 9; expected 1\.\.8 \(the model's context\), or null"
+    with pytest.raises(ValueError, match=said):
+        untrained(short, parsed(9))

@@ -90,3 +90,8 @@ def test_lora_changes_the_chosen_maps_alone(run):
 def test_lora_of_a_head_that_is_tied_is_refused(failure):
     said = failure("finetune_instructions", {"lora": {"rank": 2, "alpha": 4, "layers": ["head"]}})
     assert "lora.layers has head, which this model lacks" in said
+
+
+def test_a_batch_larger_than_all_of_training_names_the_setting(failure):
+    said = failure("finetune_instructions", {"batch_size": 1_000_000, "row_tokens": None})
+    assert said.startswith("finetune_instructions.batch_size is 1000000; expected 1..")

@@ -141,3 +141,8 @@ def test_a_beta_out_of_range_is_refused_by_its_dotted_name(project, beta):
     sections["prefer"] |= {"beta": beta}
     with pytest.raises(settings.SettingsError, match=r"prefer\.beta is "):
         settings.arguments(stages.find("prefer"), sections)
+
+
+def test_a_batch_larger_than_all_of_training_names_the_setting(paired, failure):
+    said = failure("prefer", {"max_steps": 1, "batch_size": 1_000_000})
+    assert said.startswith("prefer.batch_size is 1000000; expected 1..")

@@ -86,7 +86,7 @@ def test_a_truncated_checkpoint_is_one_line(failure, tmp_path):
 
 
 def test_a_batch_larger_than_the_corpus_is_one_line(failure):
-    assert "batch_size is 1000000, but there are" in failure("pretrain", {"batch_size": 1_000_000})
+    assert "pretrain.batch_size is 1000000, but there are" in failure("pretrain", {"batch_size": 1_000_000})
 
 
 def test_a_shape_that_no_model_has_is_one_line(failure):
