@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 def drawn(build: Build, step: int) -> dict[str, int]:
     """Return other seeds for all that is trained: those of the build, `step` higher.
 
-    A section trains where it has first weights and a seed. The seeds that draw splits, tasks and resamples stay, so
+    A section trains where it has steps to take and a seed. The seeds that draw splits, tasks and resamples stay, so
     that every run is asked the same records.
     """
     sections = {name: each for stage in build.stages.values() for name, each in stage.params.items()}
@@ -43,7 +43,7 @@ def missing(build: Build, count: int) -> list[int]:
             "git commit first, or dvc exp save --name NAME, and name that"
         )
     if not drawn(build, 1):
-        raise ValueError(f"{build.name} trains nothing with a seed: no stage has both a seed and start_from")
+        raise ValueError(f"{build.name} trains nothing with a seed: no stage has both a seed and max_steps")
     return [step for step in range(1, count + 1) if _ref(build, step) is None]
 
 
@@ -70,7 +70,7 @@ def run(build: Build, count: int) -> None:
 
 
 def _trains(section: Any) -> bool:
-    return isinstance(section, Mapping) and {"seed", "start_from"} <= section.keys()
+    return isinstance(section, Mapping) and {"seed", "max_steps"} <= section.keys()
 
 
 def _shown(seeds: Mapping[str, int]) -> str:

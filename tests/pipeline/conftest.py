@@ -299,6 +299,11 @@ stages:
     deps: [make.py, constraints.txt]
     outs: [models/base]
     metrics: [{data/metrics/pretrain.json: {cache: false}}]
+  prefer:
+    cmd: echo none > models/preferred
+    params: [prefer]
+    deps: [models/base]
+    outs: [models/preferred]
   report:
     cmd: python make.py report
     params: [report]
@@ -307,7 +312,8 @@ stages:
     metrics: [{data/metrics/report.json: {cache: false}}]
 """
 TINY_PARAMS = """\
-pretrain: {start_from: scratch, seed: 1, lessons: 0}
+pretrain: {start_from: scratch, seed: 1, max_steps: 1, lessons: 0}
+prefer: {seed: 5, max_steps: 0}
 report: {resamples: 1000, confidence: 0.95, seed: 1}
 """
 TINY_STAGES = """\

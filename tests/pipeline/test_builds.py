@@ -62,7 +62,7 @@ def test_a_run_in_mlflow_is_found_by_id_and_by_a_name_of_its_own(two_builds, sto
         builds.keep(run)
     with opened(run.run_id) as build:
         assert (build.commit, build.origin) == (None, f"MLflow run {run.run_id}")
-        assert list(build.stages) == ["pretrain"]  # when a report is written, dvc.lock knows the last one's
+        assert list(build.stages) == ["pretrain", "prefer"]  # when a report is written, dvc.lock knows the last one's
         assert build.drifted() == []
     with tracking.run("build", {}, {}), pytest.raises(ValueError, match="MLflow has 2 runs named build; name one by"):
         opened("build").__enter__()

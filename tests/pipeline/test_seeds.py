@@ -9,7 +9,7 @@ from pipeline.builds import git, opened
 
 def test_seeds_of_what_is_trained_change_and_no_others(two_builds):
     with opened("HEAD") as build:
-        assert seeds.drawn(build, 2) == {"pretrain.seed": 3}  # the report's seed draws no model
+        assert seeds.drawn(build, 2) == {"pretrain.seed": 3, "prefer.seed": 7}  # the report's seed draws no model
 
 
 def test_runs_with_other_seeds_become_experiments_and_leave_the_workspace_alone(two_builds):
@@ -23,7 +23,7 @@ def test_runs_with_other_seeds_become_experiments_and_leave_the_workspace_alone(
         assert seeds.missing(build, 3) == [3]
         name = f"compare-{build.commit[:7]}-seeds-1"
     with opened(name) as experiment:
-        assert experiment.params["pretrain.seed"] == 2
+        assert (experiment.params["pretrain.seed"], experiment.params["prefer.seed"]) == (2, 6)
         assert experiment.numbers["bits_per_byte"] == 2.0
     assert git("status", "--porcelain") == "?? notes.txt"
     assert list((two_builds / ".work/compare").iterdir()) == []
