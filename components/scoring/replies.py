@@ -14,24 +14,23 @@ from components.scoring.chat import Message, Request, is_message
 class Replies:
     """Replies by the request that they answer.
 
-    `kept` is the file that an earlier scoring has written; it need not be there. `journal` is this machine's own: each
-    reply is on the disk before `add` returns, so that a scoring killed at any moment goes on where it was. A line that
-    was half written, or whose key is not that of its request, is left out, and what it answered is asked again.
+    `kept` is the file that an earlier scoring has written; it need not be there. `journal` is this machine's own: what
+    `kept` alone knows enters it at once, for `write` may replace that file, and each reply is on the disk before `add`
+    returns, so that a scoring killed at any moment goes on where it was. A line that was half written, or whose key is
+    not that of its request, is left out, and what it answered is asked again.
 
     One line is one JSON object: `key` (the request's sha256), `request`, `message`.
     """
 
     def __init__(self, journal: Path, kept: Path | None = None) -> None:
         self._journal = journal
-        self._known: dict[str, dict[str, Any]] = {}
         self._used: set[str] = set()
-        if kept is not None and kept.exists():
-            self._known |= _read(kept)[0]
-        if journal.exists():
-            known, is_whole = _read(journal)
-            self._known |= known
-            if not is_whole:  # the next line would be glued to half a one
-                _write(known, journal)
+        self._known, is_whole = _read(journal)
+        others = _read(kept)[0] if kept is not None else {}
+        new = {key: entry for key, entry in others.items() if key not in self._known}
+        self._known |= new
+        if new or not is_whole:  # the next line would be glued to half a one
+            _write(self._known, journal)
 
     def find(self, request: Request) -> Message | None:
         """Return the reply to a request, None where there is none yet."""
@@ -68,8 +67,8 @@ def key_of(request: Request) -> str:
 
 
 def _read(path: Path) -> tuple[dict[str, dict[str, Any]], bool]:
-    """Return the entries of a file by their keys, and whether every line of it is one."""
-    lines = path.read_bytes().split(b"\n")
+    """Return the entries of a file by their keys, and whether every line of it is one; no file is an empty one."""
+    lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
     found = [entry for line in lines[:-1] if (entry := _entry(line)) is not None]
     return {entry["key"]: entry for entry in found}, lines[-1] == b"" and len(found) == len(lines) - 1
 

@@ -41,9 +41,19 @@ class ScoreSettings:
     """Scores that others gave other answers, which every judge's own are compared with; null for none."""
 
     def __post_init__(self) -> None:
-        """Refuse a build without any judge."""
+        """Refuse a build without any judge, and two judges of one name: their scores are told apart by it alone."""
         if not self.metrics and self.judge is None:
             raise ValueError("metrics are empty and judge is null; expected at least one of them")
+        taken = dict.fromkeys((*UNITS, LIKELIHOOD), "a metric")
+        if self.judge is not None:
+            if self.judge.model in taken:
+                raise ValueError(f"judge.model is {self.judge.model!r}, the name of a metric; expected another")
+            taken[self.judge.model] = "score.judge.model"
+        for each in self.calibration.ratings if self.calibration else ():
+            if each.rater in taken:
+                raise ValueError(
+                    f"calibration.ratings has a rater named {each.rater!r}, as {taken[each.rater]} is; expected another"
+                )
 
     @property
     def of_text(self) -> list[str]:

@@ -98,7 +98,22 @@ def test_without_a_question_the_file_is_empty(tmp_path):
 def test_what_an_earlier_build_has_kept_is_found_without_a_journal(journal, tmp_path):
     replies = Replies(tmp_path / "none.jsonl", kept=journal)
     assert replies.find(SECOND) == message("20")
-    assert Replies(tmp_path / "none.jsonl", kept=tmp_path / "nor this.jsonl").find(SECOND) is None
+    assert Replies(tmp_path / "nor here.jsonl", kept=tmp_path / "nor this.jsonl").find(SECOND) is None
+    assert not (tmp_path / "nor here.jsonl").exists()
+
+
+def test_what_an_earlier_build_has_kept_enters_the_journal_behind_what_is_there(journal, tmp_path):
+    kept, own = tmp_path / "kept.jsonl", tmp_path / "own.jsonl"
+    kept.write_bytes(journal.read_bytes())
+    Replies(own).add(SECOND, message("21"))
+    with own.open("ab") as file:
+        file.write(b'{"key": "half')  # of a line, which a kill has left
+    Replies(own, kept=kept)
+    kept.unlink()
+    replies = Replies(own)
+    assert [replies.find(each) for each in (FIRST, SECOND)] == [message("10"), message("21")]
+    keys = [json.loads(line)["key"] for line in own.read_text().splitlines()]
+    assert keys == [key_of(SECOND), key_of(FIRST)]
 
 
 def test_the_order_of_a_requests_fields_does_not_matter():

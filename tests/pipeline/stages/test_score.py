@@ -8,9 +8,10 @@ import pytest
 
 from components.scoring.response import Response
 from components.tasks.files import read_json_lines, write_records
-from pipeline import paths
+from pipeline import paths, settings
+from pipeline.settings import SettingsError
 from pipeline.stages.respond import SHOWN, TUNED, UNTUNED
-from pipeline.stages.score import CONSTANT, COPY, know_nothing
+from pipeline.stages.score import CONSTANT, COPY, ScoreSettings, know_nothing
 
 RECORDS = [
     {"instruction": "Add.", "input": "1 and 1", "output": "It is 2.", "first": "It is 2.", "second": "3"},
@@ -152,6 +153,25 @@ def test_a_build_without_any_judge_is_refused(failure):
     assert "metrics are empty and judge is null" in failure("score", {"metrics": [], "judge": None})
 
 
+@pytest.mark.parametrize(
+    ("judge", "rater", "said"),
+    [
+        (JUDGE | {"model": "chrf"}, "GPT-4", "score.judge.model is 'chrf', the name of a metric; expected another"),
+        (
+            None,
+            "likelihood",
+            "score.calibration.ratings has a rater named 'likelihood', as a metric is; expected another",
+        ),
+        (JUDGE, "llama3", "score.calibration.ratings has a rater named 'llama3', as score.judge.model is; expected"),
+    ],
+)
+def test_two_judges_of_one_name_are_refused(judge, rater, said):
+    ratings = [{"rater": rater, "answers": "first", "file": "given.json"}]
+    values = {"metrics": ["exact_match"], "judge": judge, "calibration": {"records": "r.json", "ratings": ratings}}
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        settings.parse("score", values, ScoreSettings)
+
+
 def questions(httpserver):
     return [request.get_json()["messages"][0]["content"] for request, _ in httpserver.log]
 
@@ -165,6 +185,15 @@ def test_a_rebuild_asks_nobody_and_gives_the_same_bytes(asked, run, judge, https
     monkeypatch.delenv("PIPELINE_JUDGE_ADDRESS")
     run("score", {"metrics": [], "judge": JUDGE | {"timeout_s": 9.0, "attempts": 3}})
     assert [(path / file).read_bytes() for path, file in FILES] == before
+    assert len(httpserver.log) == 3
+
+
+def test_replies_that_came_with_a_pull_outlive_a_build_without_a_judge(asked, run, judge, httpserver):
+    judge("85")
+    run("score", {"metrics": ["exact_match"], "judge": JUDGE})
+    paths.JUDGE_JOURNAL.unlink()  # another machine, with what DVC has kept
+    run("score", {"metrics": ["exact_match"], "judge": None})
+    run("score", {"metrics": ["exact_match"], "judge": JUDGE})
     assert len(httpserver.log) == 3
 
 
