@@ -26,6 +26,9 @@ OUTPUTS = (
     paths.RESPONSES / "responses.jsonl",
     paths.SCORES / "scores.jsonl",
     paths.OVERLAPS,
+    paths.CHOICES,
+    *(paths.PREFERENCES / f"{split}.jsonl" for split in ("validation", "test")),
+    paths.MARGINS,
 )
 """What a comparison reads of DVC's outputs, record by record; a build that has no such stage lacks it."""
 KEPT = (paths.PARAMS, paths.LOCK, paths.CONSTRAINTS, paths.INTERPRETER, *OUTPUTS)

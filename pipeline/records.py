@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from components.scoring.comparison import Value
+from components.scoring.margin import Margin
 from components.scoring.response import Response
 from components.tasks.files import read_json_lines, read_records
+from components.tasks.multiple_choice import read_choices
 from pipeline import paths, predictions
 from pipeline.findings import CONSTANT, QUESTIONS, TEXTS, TUNED, labeller, name_of
 
@@ -24,7 +26,8 @@ def values(folder: Path) -> dict[str, Values]:
     `folder` is laid out as the project is. What it has no file of is left out: so are all of a build without records.
     """
     texts, questions = _accuracy(folder), _scores(folder)
-    return texts | questions | _clean(texts, _touched(folder, TEXTS)) | _clean(questions, _touched(folder, QUESTIONS))
+    clean = _clean(texts, _touched(folder, TEXTS)) | _clean(questions, _touched(folder, QUESTIONS))
+    return texts | questions | clean | _choices(folder) | _margins(folder)
 
 
 def _accuracy(folder: Path) -> dict[str, Values]:
@@ -77,6 +80,35 @@ def _named(asked: Mapping[str, Response], numbers: Mapping[str, float]) -> Value
         id: Value(number, asked[id].group, json.dumps([asked[id].instruction, asked[id].input, asked[id].expected]))
         for id, number in numbers.items()
     }
+
+
+def _choices(folder: Path) -> dict[str, Values]:
+    """Return 1 for each item whose right ending was chosen and 0 for the others, by number of shots.
+
+    What an item says is not kept: its source, the place of the right ending and the lengths of all stand for it.
+    """
+    found: defaultdict[str, dict[str, Value]] = defaultdict(dict)
+    for each in read_choices(folder / paths.CHOICES) if (folder / paths.CHOICES).is_file() else []:
+        asked = json.dumps([each.group, each.answer, each.characters])
+        name = f"multiple_choice_{each.shots}_shot_accuracy"
+        for its, chosen in ((name, each.likeliest), (f"{name}_norm", each.likeliest_by_character)):
+            found[its][each.id] = Value(float(chosen == each.answer), each.group, asked)
+    return dict(found)
+
+
+def _margins(folder: Path) -> dict[str, Values]:
+    """Return by how much the lead of each pair's preferred answer has grown, and whether it has, by held-out split."""
+    found: defaultdict[str, dict[str, Value]] = defaultdict(dict)
+    margins = [Margin(**row) for row in _lines(folder / paths.MARGINS)]
+    fields = ("instruction", "input", "chosen", "rejected")
+    for split in dict.fromkeys(each.split for each in margins):
+        pairs = _lines(folder / paths.PREFERENCES / f"{split}.jsonl")
+        asked = {row["id"]: [row[field] for field in fields] for row in pairs}
+        for each in (one for one in margins if one.split == split):
+            for what, number in (("margin", each.margin), ("accuracy", float(each.margin > 0))):
+                value = Value(number, each.group, json.dumps(asked.get(each.id)))
+                found[f"preferences_{split}_{what}"][each.id] = value
+    return dict(found)
 
 
 def _clean(found: Mapping[str, Values], touched: Collection[str]) -> dict[str, Values]:

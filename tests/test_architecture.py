@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import dag, paths, stages
+from pipeline import builds, dag, paths, stages
 
 ROOT = Path(__file__).parents[1]
 STAGES = dag.stages(ROOT / paths.GRAPH)
@@ -65,6 +65,11 @@ def test_a_stages_code_deps_are_what_it_imports(stage):
     expected = code_deps(Path("pipeline/stages") / f"{stage.name}.py") | {paths.CONSTRAINTS}
     declared = {path for path in stage.deps if path.suffix == ".py" or path == paths.CONSTRAINTS}
     assert declared == expected
+
+
+def test_the_stage_that_keeps_a_build_waits_for_all_that_is_kept_of_it():
+    (report,) = [stage for stage in STAGES if stage.name == builds.REPORT]
+    assert [path for path in builds.OUTPUTS if {path, *path.parents}.isdisjoint(report.deps)] == []
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)

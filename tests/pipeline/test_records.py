@@ -39,7 +39,29 @@ def test_what_overlaps_stands_beside_the_rest(build):
     )
 
 
-@pytest.mark.parametrize("which", ["build", "judged"])
+def test_each_item_is_known_by_its_source_the_right_ending_and_the_lengths_of_all(chosen):
+    found = records.values(chosen)["multiple_choice_1_shot_accuracy"]
+    assert found["3"] == Value(0.0, "3", '["3", 0, [4, 20]]')
+    assert [value.number for value in found.values()] == [1.0, 1.0, 1.0, 0.0]
+    assert [value.number for value in records.values(chosen)["multiple_choice_1_shot_accuracy_norm"].values()] == [
+        0.0
+    ] * 4
+
+
+def test_each_pair_of_answers_is_known_by_what_it_is(preferred):
+    folder = preferred / "data/tasks/preferences"
+    folder.mkdir(parents=True)
+    pair = {"instruction": "Greet.", "input": "", "chosen": "Good day.", "rejected": "What?"}
+    (folder / "test.jsonl").write_text(json.dumps({"id": "test-1", "group": "test-1", **pair}) + "\n")
+    found = records.values(preferred)
+    assert found["preferences_test_margin"] == {
+        "test-0": Value(1.0, "test-0", "null"),
+        "test-1": Value(1.0, "test-1", '["Greet.", "", "Good day.", "What?"]'),
+    }
+    assert [value.number for value in found["preferences_validation_accuracy"].values()] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("which", ["build", "judged", "chosen", "preferred"])
 def test_their_means_are_the_headline_numbers(which, request):
     folder = request.getfixturevalue(which)
     headlines = findings.headlines(findings.gather(Resampling(resamples=10, confidence=0.95, seed=1)))
