@@ -47,6 +47,8 @@ class Compared:
     """Names of numbers that the other has not."""
     over_seeds: tuple[Scatter, ...]
     """Empty without `--seeds`."""
+    without_runs: tuple[str, ...]
+    """Names of numbers that no run with other seeds has, so that nothing is known of their spread; empty as well."""
 
 
 def compare(a: Build, b: Build, how: Resampling, count: int) -> Compared:
@@ -54,8 +56,10 @@ def compare(a: Build, b: Build, how: Resampling, count: int) -> Compared:
     numbers = tuple(_numbers(a, b, how))
     both = a.numbers.keys() & b.numbers.keys()
     alone = [name for name in [*a.numbers, *b.numbers] if name not in both and not name.endswith(ENDS)]
-    over_seeds = _over_seeds(a, b, [each.name for each in numbers], how, count) if count else ()
-    return Compared(tuple(changes.between(a, b)), numbers, tuple(alone), tuple(over_seeds))
+    over_seeds = tuple(_over_seeds(a, b, [each.name for each in numbers], how, count)) if count else ()
+    known = {each.name for each in over_seeds}
+    without_runs = tuple(each.name for each in numbers if count and each.name not in known)
+    return Compared(tuple(changes.between(a, b)), numbers, tuple(alone), over_seeds, without_runs)
 
 
 def _numbers(a: Build, b: Build, how: Resampling) -> Iterator[Number]:
@@ -68,8 +72,10 @@ def _numbers(a: Build, b: Build, how: Resampling) -> Iterator[Number]:
 
 
 def _over_seeds(a: Build, b: Build, names: Sequence[str], how: Resampling, count: int) -> Iterator[Scatter]:
+    """Yield the numbers that at least one run with other seeds has too."""
     runs_a, runs_b = ([build.numbers, *seeds.known(build, count)] for build in (a, b))
     for name in names:
         of_a, of_b = ([run[name] for run in runs if name in run] for runs in (runs_a, runs_b))
-        difference = comparison.difference_of_means(of_a, of_b, confidence=how.confidence)
-        yield Scatter(name, comparison.spread(of_a), comparison.spread(of_b), difference)
+        if len(of_a) + len(of_b) > 2:  # the builds' own are two
+            difference = comparison.difference_of_means(of_a, of_b, confidence=how.confidence)
+            yield Scatter(name, comparison.spread(of_a), comparison.spread(of_b), difference)

@@ -61,8 +61,8 @@ class Spread:
     """How a number scatters over runs."""
 
     mean: float
-    deviation: float
-    """Standard deviation with n - 1 below; nan for a single run."""
+    deviation: float | None
+    """Standard deviation with n - 1 below; None for a single run."""
     count: int
 
 
@@ -70,17 +70,18 @@ def spread(values: Sequence[float]) -> Spread:
     """Return mean and standard deviation over runs; ValueError for no run."""
     if not values:
         raise ValueError("there are no runs to take a mean of")
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
-    return Spread(float(np.mean(values)), deviation, len(values))
+    mean, squares = _scatter(values)
+    deviation = math.sqrt(squares / (len(values) - 1)) if len(values) > 1 else None
+    return Spread(mean, deviation, len(values))
 
 
 def difference_of_means(a: Sequence[float], b: Sequence[float], *, confidence: float) -> Interval:
     """Return the mean of the runs of B minus that of A, with Student's interval.
 
     It is +- t s sqrt(1 / n_a + 1 / n_b), with s the pooled standard deviation and t the quantile for n_a + n_b - 2
-    degrees of freedom; `count` is n_a + n_b. Runs are taken to scatter alike in A and in B. With a single run in A this
-    is the interval in which one more run of B would lie. Where no run differs from the others it has no width: no
-    spread was seen, which does not prove that there is none.
+    degrees of freedom; `count` is n_a + n_b. Runs are taken to scatter alike in A and in B. With a single run in A it
+    asks whether that could be one more run of B: it could not where the interval leaves out zero. Where no run differs
+    from the others of its side it has no width: no spread was seen, which does not prove that there is none.
 
     >>> difference_of_means([1.0, 2.0, 3.0], [11.0, 12.0, 13.0], confidence=0.95).mean
     10.0
@@ -93,8 +94,17 @@ def difference_of_means(a: Sequence[float], b: Sequence[float], *, confidence: f
     freedom = len(a) + len(b) - 2
     if not a or not b or freedom < 1:
         raise ValueError(f"{len(a)} runs of A and {len(b)} of B; expected one each, and three in all at least")
-    squares = sum(float(np.sum((np.asarray(runs) - np.mean(runs)) ** 2)) for runs in (a, b))
-    error = math.sqrt(squares / freedom * (1 / len(a) + 1 / len(b)))
+    (mean_a, squares_a), (mean_b, squares_b) = _scatter(a), _scatter(b)
+    error = math.sqrt((squares_a + squares_b) / freedom * (1 / len(a) + 1 / len(b)))
     width = float(stats.t.ppf((1 + confidence) / 2, freedom)) * error
-    mean = float(np.mean(b) - np.mean(a))
+    mean = mean_b - mean_a
     return Interval(mean, mean - width, mean + width, len(a) + len(b))
+
+
+def _scatter(runs: Sequence[float]) -> tuple[float, float]:
+    """Return the mean, and the sum of the squares around it.
+
+    Taken as distances from the first run: the mean of equal runs is each of them then, to the last digit.
+    """
+    distances = np.asarray(runs) - runs[0]
+    return float(runs[0] + np.mean(distances)), float(np.sum((distances - np.mean(distances)) ** 2))

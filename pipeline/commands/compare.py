@@ -8,7 +8,7 @@ from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 
-from components.scoring.comparison import Paired
+from components.scoring.comparison import Paired, Spread
 from components.scoring.statistics import Interval
 from pipeline import builds, changes, paths, seeds, settings, tracking
 from pipeline.builds import REPORT, WORKSPACE, Build
@@ -76,6 +76,8 @@ def lines(a: Build, b: Build, found: Compared, confidence: float) -> Iterator[st
     if found.over_seeds:
         yield ""
         yield from _scattered(found.over_seeds, confidence)
+    if found.without_runs:
+        yield f"In no run with other seeds: {', '.join(found.without_runs)}."
 
 
 def _changed(a: Build, b: Build, changed: Sequence[Change]) -> Iterator[str]:
@@ -144,16 +146,28 @@ def _notes(found: Compared, confidence: float) -> Iterator[str]:
 
 
 def _scattered(over_seeds: Sequence[Scatter], confidence: float) -> Iterator[str]:
-    """Yield the numbers that differ or scatter, each with its standard deviations below it."""
-    first = over_seeds[0]
-    yield f"Over seeds: mean and standard deviation of {first.a.count} runs of A and {first.b.count} of B"
+    """Yield the numbers that differ or scatter, each with its standard deviations below it.
+
+    A number that not every run has shows how many have.
+    """
+    all_runs = max(each.a.count for each in over_seeds), max(each.b.count for each in over_seeds)
+    yield f"Over seeds: mean and standard deviation of {all_runs[0]} runs of A and {all_runs[1]} of B"
     yield _row("", "A", "B", "B - A", f"{100 * confidence:g} % interval", "")
+    has_fewer = False
     for each in over_seeds:
         if each.difference.low or each.difference.high:
             means = f"{each.a.mean:.4g}", f"{each.b.mean:.4g}", f"{each.difference.mean:+.3g}"
-            yield _row(each.name, *means, _ends(each.difference), "")
-            yield _row("", f"+-{each.a.deviation:.2g}", f"+-{each.b.deviation:.2g}", "", "", "")
+            runs = each.a.count, each.b.count
+            has_fewer = has_fewer or runs != all_runs
+            yield _row(each.name, *means, _ends(each.difference), "" if runs == all_runs else f"{runs[0]}+{runs[1]}")
+            yield _row("", _deviation(each.a), _deviation(each.b), "", "", "")
     yield "*  more than the spread: Student's interval of the difference of the means leaves out zero."
+    if has_fewer:
+        yield "n+m  only n runs of A and m of B have this number."
+
+
+def _deviation(spread: Spread) -> str:
+    return "one run" if spread.deviation is None else f"+-{spread.deviation:.2g}"
 
 
 def _row(name: str, *cells: str) -> str:

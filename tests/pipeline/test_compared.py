@@ -36,6 +36,18 @@ def test_what_one_build_alone_has_is_named(two_builds):
         assert compare(a, b, HOW, 0).only_in_one == ("bits_per_byte", "new")
 
 
+def test_a_number_that_no_run_with_other_seeds_has_is_named(two_builds):
+    path = two_builds / "data/metrics/report.json"
+    path.write_text(path.read_text().replace('"bits_per_byte"', '"new"'))
+    git("commit", "-qam", "another number")
+    with opened("HEAD") as a, opened("HEAD~1") as b:
+        git("update-ref", _full_name(a, 1), git("rev-parse", "before"))
+        found = compare(a, a, HOW, 1)
+        assert compare(a, b, HOW, 1).without_runs == ()
+    assert [each.name for each in found.over_seeds] == ["classifier_accuracy", "tuned_exact_match"]
+    assert found.without_runs == ("new",)
+
+
 def test_runs_with_other_seeds_are_held_against_each_other(two_builds):
     before, head = git("rev-parse", "before"), git("rev-parse", "HEAD")
     with opened("before") as a, opened("HEAD") as b:

@@ -1,5 +1,3 @@
-import math
-
 import pytest
 from scipy import stats
 
@@ -42,7 +40,7 @@ def test_alike_records_are_drawn_together():
 def test_the_spread_is_that_of_a_sample():
     found = spread([2.0, 4.0, 6.0])
     assert (found.mean, found.deviation, found.count) == (4.0, 2.0, 3)
-    assert math.isnan(spread([2.0]).deviation)
+    assert spread([2.0]).deviation is None
 
 
 def test_means_of_runs_differ_as_scipys_t_test_says():
@@ -62,6 +60,13 @@ def test_a_single_run_is_held_against_where_one_more_would_lie():
 def test_runs_that_are_all_alike_show_no_spread():
     found = difference_of_means([1.0, 1.0], [1.5, 1.5], confidence=0.95)
     assert (found.low, found.high, found.excludes_zero) == (0.5, 0.5, False)
+
+
+def test_runs_that_are_all_alike_show_no_spread_where_their_mean_is_rounded():
+    a, b = [0.1] * 3, [0.2] * 3  # the sum of three 0.1 is not 0.3
+    found = difference_of_means(a, b, confidence=0.95)
+    assert (found.low, found.high, found.excludes_zero) == (0.1, 0.1, False)
+    assert (spread(a).mean, spread(a).deviation) == (0.1, 0.0)
 
 
 @pytest.mark.parametrize(("a", "b"), [([1.0], [2.0]), ([], [1.0, 2.0, 3.0])])

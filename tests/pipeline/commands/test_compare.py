@@ -3,8 +3,14 @@ import re
 
 import pytest
 
+from components.scoring.comparison import Spread
+from components.scoring.statistics import Interval
 from pipeline.builds import git, opened
+from pipeline.commands.compare import lines
+from pipeline.compared import Compared, Scatter
 from pipeline.seeds import _full_name
+
+OF_THREE = "mean and standard deviation of 3 runs of A and 3 of B"
 
 
 def test_it_says_what_changed_and_by_how_much(two_builds, main, capsys):
@@ -67,6 +73,38 @@ def test_runs_with_other_seeds_that_are_there_are_used(two_builds, main, capsys)
     said = capsys.readouterr().out
     assert "Over seeds: mean and standard deviation of 2 runs of A and 2 of B" in said
     assert re.search(r"tuned_exact_match +0\.25 +0\.75 +\+0\.5 +\+0\.5 \.\. \+0\.5\n +\+-0 +\+-0\n", said)
+
+
+def test_numbers_that_not_every_run_has_are_marked_and_those_of_none_are_named(two_builds):
+    exact = Scatter("exact", Spread(0.5, 0.1, 3), Spread(0.25, 0.2, 3), Interval(-0.25, -0.5, 0.25, 6))
+    points = Scatter("points", Spread(50.0, None, 1), Spread(60.0, 1.5, 3), Interval(10.0, 5.0, 15.0, 4))
+    with opened("before") as a, opened("HEAD") as b:
+        said = list(lines(a, b, Compared((), (), (), (points, exact), ("f1", "chrf")), 0.95))
+    assert [re.sub(r"   +", " | ", line) for line in said[said.index("Over seeds: " + OF_THREE) + 2 :]] == [
+        "points | 50 | 60 | +10 | +5 .. +15 * | 1+3",
+        " | one run | +-1.5",
+        "exact | 0.5 | 0.25 | -0.25 | -0.5 .. +0.25",
+        " | +-0.1 | +-0.2",
+        "*  more than the spread: Student's interval of the difference of the means leaves out zero.",
+        "n+m  only n runs of A and m of B have this number.",
+        "In no run with other seeds: f1, chrf.",
+    ]
+
+
+def test_a_single_run_has_no_deviation_and_what_is_written_is_json(two_builds, main):
+    path = two_builds / "data/metrics/report.json"
+    path.write_text(path.read_text().replace('"bits_per_byte"', '"new"'))
+    git("commit", "-qam", "a run without a number")
+    with opened("before") as a, opened("HEAD~1") as b:
+        git("update-ref", _full_name(a, 1), git("rev-parse", "HEAD"))
+        git("update-ref", _full_name(b, 1), git("rev-parse", "HEAD~1"))
+    assert main(["compare", "before", "HEAD~1", "--seeds", "1", "--json", "found.json"]) == 0
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    found = json.loads((two_builds / "found.json").read_text(), parse_constant=refuse)
+    assert found["over_seeds"][0]["a"] == {"mean": 1.75, "deviation": None, "count": 1}
 
 
 @pytest.mark.parametrize(
