@@ -35,8 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
     while some := list(islice(texts, BATCH)):
         ids = [tokenizer.encode(text) for text in some]
         for row in classifier.probabilities(model, ids, pad_id=tokenizer.end_of_text, batch_size=BATCH).tolist():
+            label = model.labels[row.index(max(row))]  # before rounding, which makes near shares equal
             shares = {label: round(share, 6) for label, share in zip(model.labels, row, strict=True)}
-            label = max(shares, key=shares.__getitem__)
             told = {"label": label, "probability": shares[label], "probabilities": shares}
             print(json.dumps(told, ensure_ascii=False), flush=True)
     return 0

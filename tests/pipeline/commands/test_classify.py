@@ -38,6 +38,14 @@ def test_a_text_gets_its_label_and_the_probability_of_each(model, main, capsys):
     assert row["probability"] == row["probabilities"][row["label"]]
 
 
+def test_the_likelier_label_is_told_where_the_digits_shown_are_equal(model, main, capsys):
+    torch.nn.init.zeros_(model.head.weight)
+    model.head.bias.data = torch.tensor([0.0, 1e-6])  # 0.49999975 and 0.50000025
+    classifier.save(model, paths.CLASSIFIER)
+    (row,) = told(main, capsys, "win cash")
+    assert row == {"label": "spam", "probability": 0.5, "probabilities": {"ham": 0.5, "spam": 0.5}}
+
+
 def test_each_line_of_a_file_gets_a_row_in_its_order(model, main, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(classify, "BATCH", 2)
     texts = ["a long text that goes on and on", "win", "h\u00e9llo  ", "cash", "and more"]
