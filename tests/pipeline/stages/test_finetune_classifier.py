@@ -132,7 +132,7 @@ def test_the_untuned_model_is_the_frozen_base_under_a_fitted_head(project):
 
 def test_more_blocks_than_the_model_has_are_one_line(failure):
     said = failure("finetune_classifier", {"train": "last_blocks", "last_blocks": 3})
-    assert said.startswith("last_blocks is 3; expected 1..2")
+    assert said.startswith("finetune_classifier.last_blocks is 3; expected 1..2")
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
