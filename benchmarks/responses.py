@@ -5,8 +5,8 @@
 The first is the book's file, whose 110 test records are asked in Alpaca's words; the second a folder with GPT-2's
 encoder.json and vocab.bpe. The 124M shape with fresh weights in float32, 256 new tokens each, greedy, no end token. One
 at a time has the same cache; transformers pads on the left. They take turns, so that all see the same machine, and the
-median counts. Prints Markdown; exits 1 if a full run misses the target. A round takes about a quarter of an hour on two cores,
-most of it one at a time; `--only` leaves contestants out, and `--layers 2 --tokens 16` is a trial, which checks no
+median counts. Prints Markdown; exits 1 if a full run misses the target. A round takes a quarter of an hour on two
+cores, most of it one at a time; `--only` leaves contestants out, and `--layers 2 --tokens 16` is a trial, without a
 target. Run it in the project's root.
 """
 
