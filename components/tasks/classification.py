@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -113,7 +113,7 @@ def balance(records: Sequence[Labelled], seed: int) -> list[Labelled]:
     return [record for record in records if record.id in kept]
 
 
-class Batches:
+class Batches(rows.Batches[Batch]):
     """Padded batches of `(ids, lengths, labels)`, the same for the same seed and index.
 
     `texts`: token ids, cut to their first `max_length`. `labels`: numbers, one a text. `pad`: right padding with
@@ -137,24 +137,18 @@ class Batches:
             raise ValueError(f"{len(texts)} texts and {len(labels)} labels; expected as many")
         if not all(texts):
             raise ValueError(f"text {next(k for k, text in enumerate(texts) if not text)} has no tokens")
-        self.steps_per_epoch = rows.steps_per_epoch(len(texts), batch_size)
+        super().__init__(len(texts), batch_size, seed)
         self.texts = [list(text[:max_length]) for text in texts]
         self.labels = list(labels)
-        self.batch_size = batch_size
-        self.seed = seed
         self.pad_id = pad_id
         self.pad = pad
         self.least_length = max_length if pad == "max_length" else 1
         self._epoch: tuple[int, list[list[int]]] = (-1, [])  # the one last asked for, with its batches
 
-    def __call__(self, index: int) -> Batch:
-        """Return batch `index` (from 0, without end): each epoch a new order, the short rest of an epoch left out."""
-        return self._batch(self.chosen(index))
-
     def chosen(self, index: int) -> list[int]:
         """Return the numbers of the texts in batch `index`."""
         if self.pad == "max_length":
-            return rows.shuffled(index, len(self.texts), self.batch_size, self.seed)
+            return super().chosen(index)
         epoch, step = divmod(index, self.steps_per_epoch)
         known, batches = self._epoch
         if epoch != known:
@@ -162,11 +156,8 @@ class Batches:
             self._epoch = epoch, batches
         return batches[step]
 
-    def in_order(self) -> Iterator[Batch]:
-        """Yield every text once, in order, the last batch short."""
-        return (self._batch(chosen) for chosen in rows.in_order(len(self.texts), self.batch_size))
-
-    def _batch(self, chosen: Sequence[int]) -> Batch:
+    def batch(self, chosen: Sequence[int]) -> Batch:
+        """Return the batch of the texts of these numbers."""
         texts = [self.texts[k] for k in chosen]
         longest = max(self.least_length, *map(len, texts))
         ids = [text + [self.pad_id] * (longest - len(text)) for text in texts]

@@ -1,7 +1,7 @@
 """Instructions with their answers: read, written as prompts, and turned into padded batches."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,44 +150,35 @@ def row(example: Example, end_of_text: int, *, mask_prompt: bool) -> Row:
     return Row(inputs, [IGNORED] * n_masked + targets[n_masked:])
 
 
-class Batches:
-    """Batches of `(inputs, targets)`, padded to the longest row of each, the same for the same seed and index.
+def padded(batch: Sequence[Row], end_of_text: int) -> Batch:
+    """Return rows as tensors, padded to the longest: inputs with `end_of_text`, targets with -100.
 
-    Inputs are padded with `end_of_text`, targets with -100: the book's collate (section 7.3), whose targets keep one
-    end token, and which here cannot take an end token inside a text for padding.
+    The book's collate (section 7.3), whose targets keep one end token, and which here cannot take an end token inside a
+    text for padding.
     """
+    longest = max(len(row.inputs) for row in batch)
+    inputs = [row.inputs + [end_of_text] * (longest - len(row.inputs)) for row in batch]
+    targets = [row.targets + [IGNORED] * (longest - len(row.targets)) for row in batch]
+    return torch.tensor(inputs), torch.tensor(targets)
+
+
+class Batches(rows.Batches[Batch]):
+    """Batches of `(inputs, targets)`, padded to the longest row of each, the same for the same seed and index."""
 
     def __init__(self, examples: Sequence[Row], batch_size: int, seed: int, *, end_of_text: int) -> None:
-        self.steps_per_epoch = rows.steps_per_epoch(len(examples), batch_size)
+        super().__init__(len(examples), batch_size, seed)
         self.rows = list(examples)
-        self.batch_size = batch_size
-        self.seed = seed
         self.end_of_text = end_of_text
-
-    def __call__(self, index: int) -> Batch:
-        """Return batch `index` (from 0, without end): each epoch a new order, the short rest of an epoch left out."""
-        return self._batch(self.chosen(index))
-
-    def chosen(self, index: int) -> list[int]:
-        """Return the numbers of the rows in batch `index`."""
-        return rows.shuffled(index, len(self.rows), self.batch_size, self.seed)
-
-    def in_order(self) -> Iterator[Batch]:
-        """Yield every row once, in order, the last batch short."""
-        return (self._batch(chosen) for chosen in rows.in_order(len(self.rows), self.batch_size))
 
     @property
     def padding_share(self) -> float:
         """Share of the first epoch's batches that holds no example; 0..1."""
-        held = padded = 0
+        held = whole = 0
         for index in range(self.steps_per_epoch):
             lengths = [len(self.rows[k].inputs) for k in self.chosen(index)]
-            held, padded = held + sum(lengths), padded + max(lengths) * len(lengths)
-        return 1 - held / padded
+            held, whole = held + sum(lengths), whole + max(lengths) * len(lengths)
+        return 1 - held / whole
 
-    def _batch(self, chosen: Sequence[int]) -> Batch:
-        batch = [self.rows[k] for k in chosen]
-        longest = max(len(row.inputs) for row in batch)
-        inputs = [row.inputs + [self.end_of_text] * (longest - len(row.inputs)) for row in batch]
-        targets = [row.targets + [IGNORED] * (longest - len(row.targets)) for row in batch]
-        return torch.tensor(inputs), torch.tensor(targets)
+    def batch(self, chosen: Sequence[int]) -> Batch:
+        """Return the batch of the rows of these numbers."""
+        return padded([self.rows[k] for k in chosen], self.end_of_text)

@@ -1,17 +1,16 @@
 """Pairs of answers to one prompt, of which one is preferred: read, and turned into padded batches of both."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from components.tasks import instructions, rows
 from components.tasks.files import Empty, LeaveOut, numbered, read_text, text_fields
-from components.tasks.instructions import IGNORED, Instruction, Row
+from components.tasks.instructions import Instruction, Row
 from components.tasks.templates import Template
 
 Batch = tuple[Int64[Tensor, "pair two token"], Int64[Tensor, "pair two token"], Float[Tensor, " pair"]]
@@ -95,7 +94,7 @@ def pair(record: Preference, template: Template, encoder: Callable[[str], list[i
     return Pair(chosen, rejected)
 
 
-class Batches:
+class Batches(rows.Batches[Batch]):
     """Batches of `(inputs, targets, leads)`, the same for the same seed and index.
 
     Of each pair the first row is the chosen answer's, the second the rejected one's, both padded to the longest of the
@@ -106,29 +105,13 @@ class Batches:
     def __init__(
         self, pairs: Sequence[Pair], leads: Float[Tensor, " pair"], batch_size: int, seed: int, *, end_of_text: int
     ) -> None:
-        self.steps_per_epoch = rows.steps_per_epoch(len(pairs), batch_size)
+        super().__init__(len(pairs), batch_size, seed)
         self.pairs = list(pairs)
         self.leads = leads
-        self.batch_size = batch_size
-        self.seed = seed
         self.end_of_text = end_of_text
 
-    def __call__(self, index: int) -> Batch:
-        """Return batch `index` (from 0, without end): each epoch a new order, the short rest of an epoch left out."""
-        return self._batch(self.chosen(index))
-
-    def chosen(self, index: int) -> list[int]:
-        """Return the numbers of the pairs in batch `index`."""
-        return rows.shuffled(index, len(self.pairs), self.batch_size, self.seed)
-
-    def in_order(self) -> Iterator[Batch]:
-        """Yield every pair once, in order, the last batch short."""
-        return (self._batch(chosen) for chosen in rows.in_order(len(self.pairs), self.batch_size))
-
-    def _batch(self, chosen: Sequence[int]) -> Batch:
-        pairs = [self.pairs[k] for k in chosen]
-        longest = max(map(len, pairs))
-        both = [(each.chosen, each.rejected) for each in pairs]
-        inputs = [[row.inputs + [self.end_of_text] * (longest - len(row.inputs)) for row in two] for two in both]
-        targets = [[row.targets + [IGNORED] * (longest - len(row.targets)) for row in two] for two in both]
-        return torch.tensor(inputs), torch.tensor(targets), self.leads[list(chosen)]
+    def batch(self, chosen: Sequence[int]) -> Batch:
+        """Return the batch of the pairs of these numbers."""
+        both = [row for k in chosen for row in (self.pairs[k].chosen, self.pairs[k].rejected)]
+        inputs, targets = instructions.padded(both, self.end_of_text)
+        return inputs.view(len(chosen), 2, -1), targets.view(len(chosen), 2, -1), self.leads[list(chosen)]

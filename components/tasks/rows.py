@@ -1,8 +1,12 @@
 """Which rows make up a batch: a function of seed and index, so that any batch can be asked for again."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from typing import Generic, TypeVar
 
 import numpy as np
+
+B = TypeVar("B")
 
 _WINDOW = 50
 """Batches whose rows are sorted by length together: more pad a little less, and have the same rows meet more often."""
@@ -62,3 +66,29 @@ def bucketed(epoch: int, lengths: Sequence[int], batch_size: int, seed: int) -> 
     by_length = np.concatenate([rows[np.argsort(known[rows], kind="stable")] for rows in windows])
     batches: list[list[int]] = by_length.reshape(steps, batch_size)[generator.permutation(steps)].tolist()
     return batches
+
+
+class Batches(ABC, Generic[B]):
+    """Batches of numbered rows, the same for the same seed and index; a task says what a batch of rows is."""
+
+    def __init__(self, n_rows: int, batch_size: int, seed: int) -> None:
+        self.steps_per_epoch = steps_per_epoch(n_rows, batch_size)
+        self.n_rows = n_rows
+        self.batch_size = batch_size
+        self.seed = seed
+
+    def __call__(self, index: int) -> B:
+        """Return batch `index` (from 0, without end): each epoch a new order, the short rest of an epoch left out."""
+        return self.batch(self.chosen(index))
+
+    def chosen(self, index: int) -> list[int]:
+        """Return the numbers of the rows in batch `index`."""
+        return shuffled(index, self.n_rows, self.batch_size, self.seed)
+
+    def in_order(self) -> Iterator[B]:
+        """Yield every row once, in order, the last batch short."""
+        return (self.batch(chosen) for chosen in in_order(self.n_rows, self.batch_size))
+
+    @abstractmethod
+    def batch(self, chosen: Sequence[int]) -> B:
+        """Return the batch of the rows of these numbers."""
