@@ -26,9 +26,11 @@ def log_probabilities(model: nn.Module, batch: Batch) -> tuple[Float[Tensor, " p
     later, `IGNORED` where they belong to no answer. `model(inputs)` gives logits (row, token, vocab).
     """
     inputs, targets = batch[0].flatten(0, 1), batch[1].flatten(0, 1)  # (2 * pair, token)
-    logits = model(inputs).flatten(0, 1).float()  # under autocast they are bfloat16
-    nats = F.cross_entropy(logits, targets.flatten(), ignore_index=IGNORED, reduction="none").view(targets.shape)
-    means = -nats.sum(1) / (targets != IGNORED).sum(1)
+    is_answer = targets != IGNORED
+    logits = model(inputs)[is_answer].float()  # (token of an answer, vocab); under autocast they are bfloat16
+    nats = F.cross_entropy(logits, targets[is_answer], reduction="none")
+    in_place = torch.zeros_like(targets, dtype=nats.dtype).masked_scatter(is_answer, nats)  # (2 * pair, token)
+    means = -in_place.sum(1) / is_answer.sum(1)
     chosen, rejected = means.view(-1, 2).unbind(1)
     return chosen, rejected
 
