@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict
 from importlib import import_module
 
-from pipeline import dag, paths, settings
+from pipeline import dag, lengths, paths, settings
 from pipeline.settings import SettingsError
 
 
@@ -39,7 +39,8 @@ def run(name: str) -> None:
 def check_settings(names: Collection[str]) -> None:
     """Check the settings of some stages before the first of them runs, for the last may come hours later.
 
-    Raises SettingsError that names all that is wrong in their sections, and each section that no stage reads.
+    Raises SettingsError that names all that is wrong in their sections, each section that no stage reads, and in any
+    section what is too long for its model.
     """
     sections = settings.read()
     known = {section for stage in dag.stages() for section in stage.params}
@@ -49,5 +50,6 @@ def check_settings(names: Collection[str]) -> None:
             settings.arguments(find(name), sections)
         except SettingsError as error:
             problems.append(str(error))
+    problems += lengths.problems(sections)
     if problems:
         raise SettingsError("; ".join(problems))
