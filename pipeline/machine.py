@@ -17,7 +17,7 @@ import psutil
 
 from pipeline import paths
 
-QUIET = {
+TOOLS = {
     "DO_NOT_TRACK": "1",
     "GX_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -27,6 +27,10 @@ QUIET = {
     "PREFECT_LOGGING_EXTRA_LOGGERS": "pipeline",  # its pages show what a stage says
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+    # What tasks tell is written once a second: at once, it meets the request for the next slot, which SQLite then
+    # refuses and the task repeats after two seconds.
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "1000",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # a cold start: 12 s, if not busy
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's own 7 make a dead address known after four minutes
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
@@ -38,7 +42,7 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 HANDED_ON = (
-    *QUIET,
+    *TOOLS,
     "PREFECT_HOME",
     "DVC_ROOT",
     "PIPELINE_PROCESSES",
@@ -52,11 +56,11 @@ PACKAGES = ("torch", "numpy", "tiktoken", "tokenizers", "pyarrow", "prefect", "d
 
 
 def prepare() -> None:
-    """Set what the tools read at import: no telemetry, quiet logs, Prefect's home inside the project.
+    """Set what the tools read at import: no telemetry, quiet logs, few waits, Prefect's home inside the project.
 
     A value that the user has set stays. Call it before any of the tools is imported.
     """
-    for name, value in QUIET.items():
+    for name, value in TOOLS.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("PREFECT_HOME", str(root() / paths.PREFECT_HOME))
     # dvc.yaml says `python`: it is to be the one that runs this, also where its environment is not activated.

@@ -15,7 +15,7 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Crashed
 from prefect.types.entrypoint import EntrypointType
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
@@ -30,6 +30,7 @@ OWNER = "process:"  # before the owner, in the tag of its runs
 HOST = "127.0.0.1"
 START_LIMIT_S = 120  # eight times a cold start on two cores
 ANSWER_LIMIT_S = 5
+NO_HEARTBEATS = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
 
 
 class ServerError(ValueError):
@@ -82,8 +83,7 @@ def connected() -> Iterator[None]:
         with _connected_to(address):
             yield
     else:
-        _bury()
-        with tags(OWNER + machine.owner()):
+        with _owned():
             yield
 
 
@@ -128,11 +128,22 @@ def _connected_to(address: str) -> Iterator[None]:
     # The variable is for the children: this process has read it at import, which is past.
     with machine.prefect_at(address), temporary_settings({PREFECT_API_URL: address}):
         try:
-            _bury()
-            with tags(OWNER + machine.owner()):
+            with _owned():
                 yield
         except httpx.HTTPError as error:
             raise ServerError(f"Prefect at {address} failed: {error}") from error
+
+
+@contextmanager
+def _owned() -> Iterator[None]:
+    """Give flows in the block the tag of this process, by which the next one knows those that have died.
+
+    They send no heartbeats, by which a server could know it, unless the user has set how often: ending those takes up
+    to a second for each flow.
+    """
+    _bury()
+    with tags(OWNER + machine.owner()), temporary_settings(set_defaults=NO_HEARTBEATS):
+        yield
 
 
 @contextmanager

@@ -9,11 +9,11 @@ from pipeline import machine
 
 
 def test_the_tools_are_made_quiet_and_their_home_is_in_the_project(project, monkeypatch):
-    for name in [*machine.QUIET, "PREFECT_HOME"]:
+    for name in [*machine.TOOLS, "PREFECT_HOME"]:
         monkeypatch.delenv(name, raising=False)
     machine.prepare()
     assert os.environ["PREFECT_HOME"] == str(project.resolve() / ".prefect")
-    assert {name: os.environ[name] for name in machine.QUIET} == machine.QUIET
+    assert {name: os.environ[name] for name in machine.TOOLS} == machine.TOOLS
 
 
 def test_what_the_user_has_set_stays(monkeypatch):

@@ -11,7 +11,9 @@ import httpx
 import pytest
 from prefect import get_client
 from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterFlowRunId
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
 from prefect.states import Running
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from pipeline import machine, orchestration
 from pipeline.orchestration import ServerError, gpu, io, stage
@@ -48,11 +50,31 @@ def test_a_stage_is_a_flow_on_the_server_and_its_steps_are_tasks(connected, tmp_
     with get_client(sync_client=True) as client:
         (run,) = client.read_flow_runs(limit=1, sort="START_TIME_DESC")
         flow = client.read_flow(run.flow_id)
-        tasks = client.read_task_runs(task_run_filter=TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=[run.id])))
+        of_run = TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=[run.id]))
+        asked = Retrying(  # the server writes them down once a second
+            stop=stop_after_delay(60), wait=wait_fixed(0.1), retry=retry_if_result(lambda found: len(found) < 2)
+        )
+        tasks = asked(lambda: client.read_task_runs(task_run_filter=of_run))
     assert flow.name == "double"
     assert run.state.is_completed()
     marks = {each.task_key.split("-")[0]: set(each.tags) - {f"process:{machine.owner()}"} for each in tasks}
     assert marks == {"compute": {"gpu"}, "write": set()}
+
+
+def test_flows_send_no_heartbeats_unless_the_user_has_set_how_often(prefect_server, monkeypatch):
+    def every_s() -> int | None:
+        with orchestration.connected():
+            return get_current_settings().flows.heartbeat_frequency
+
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    assert every_s() is None
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: 60}):
+        assert every_s() == 60
+
+
+def test_a_server_writes_what_tasks_tell_once_a_second():
+    recorder = get_current_settings().server.services.task_run_recorder
+    assert (recorder.batch_size, recorder.flush_interval) == (1000, 1)
 
 
 def test_a_gpu_task_takes_the_one_slot_and_gives_it_back(connected, tmp_path):
