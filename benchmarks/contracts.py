@@ -92,9 +92,17 @@ def main(words: list[str]) -> int:
         part = medians[name] / medians["tokenizing"]
         print(f"| {name} | {medians[name]:.2f} | {min(each):.2f}..{max(each):.2f} | {part:.3f} |")
     print(f"\nContracts together {share:.3f} of tokenizing; checking holds {memory_mib:,.0f} MiB at most.")
-    if share > MOST_OF_TOKENIZING:
-        print(f"missed: contracts take {share:.3f} of tokenizing; expected {MOST_OF_TOKENIZING}", file=sys.stderr)
-    return int(share > MOST_OF_TOKENIZING)
+    failures = missed(share)
+    for said in failures:
+        print(f"missed: {said}", file=sys.stderr)
+    return int(bool(failures))
+
+
+def missed(share: float) -> list[str]:
+    """Return each target that is missed, in words."""
+    if share <= MOST_OF_TOKENIZING:
+        return []
+    return [f"contracts take {share:.3f} of tokenizing; expected {MOST_OF_TOKENIZING}"]
 
 
 if __name__ == "__main__":

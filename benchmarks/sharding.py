@@ -87,7 +87,20 @@ def main(words: list[str]) -> int:
         f"| {arguments.documents:,} | {size_mb:,.0f} | {seconds:.2f} | {size_mb / seconds:.0f} "
         f"| {LEAST_MB_A_SECOND:.0f} | {memory_mib:,.0f} | {opening * 1e3:.1f} | {MOST_OPENING_S * 1e3:.0f} |"
     )
-    return int(size_mb / seconds < LEAST_MB_A_SECOND or opening > MOST_OPENING_S)
+    failures = missed(size_mb / seconds, opening)
+    for each in failures:
+        print(f"missed: {each}", file=sys.stderr)
+    return int(bool(failures))
+
+
+def missed(rate: float, opening: float) -> list[str]:
+    """Return each target that is missed, in words: of a rate in MB a second and of seconds to open."""
+    words = []
+    if rate < LEAST_MB_A_SECOND:
+        words.append(f"{rate:.0f} MB of ids a second; expected {LEAST_MB_A_SECOND:.0f}")
+    if opening > MOST_OPENING_S:
+        words.append(f"{opening * 1e3:.1f} ms to open; expected at most {MOST_OPENING_S * 1e3:.0f}")
+    return words
 
 
 if __name__ == "__main__":

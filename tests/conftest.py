@@ -28,7 +28,13 @@ machine.prepare()
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
-LONGEST = ("test_end_to_end.py", "test_presets.py", "test_preset_gates.py")
+LONGEST = (
+    "test_end_to_end.py",
+    "test_presets.py",
+    "test_killed.py",  # it needs the tiny build as well, for which others would wait
+    "test_preset_gates.py",
+    "test_tokenize_bad_input.py",
+)
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
