@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from benchmarks import reporting
+from components.gpt.batching import by_length
 from components.gpt.generate import complete
 from components.gpt.model import GPT, PUBLISHED, GPTConfig
 from components.tasks.instructions import prompt, read_alpaca
@@ -62,12 +63,10 @@ def contestants(config: GPTConfig, asked: Prompts, batch_size: int) -> dict[str,
     )
     theirs: Any = GPT2LMHeadModel(shape)
     theirs.eval()
-    by_length = sorted(range(len(asked)), key=lambda place: len(asked[place]))  # as ours: the less is padded
 
     def by_transformers(tokens: int) -> list[list[int]]:
         answers: list[list[int]] = [[] for _ in asked]
-        for start in range(0, len(asked), batch_size):
-            places = by_length[start : start + batch_size]
+        for places in by_length(asked, batch_size):  # as ours: the less is padded
             width = len(asked[places[-1]])
             rows = [[0] * (width - len(asked[place])) + list(asked[place]) for place in places]
             mask = [[0] * (width - len(asked[place])) + [1] * len(asked[place]) for place in places]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
@@ -174,6 +175,12 @@ def record(stage: str, numbers: Mapping[str, float | int | str]) -> None:
         opened.tags(texts)
         known = texts.keys() | {name for row in read_curve(stage) for name in row}
         opened.metrics([{name: float(value) for name, value in numbers.items() if name not in known}])
+
+
+def recorded(stage: str) -> dict[str, Any]:
+    """Return what a stage recorded."""
+    found: dict[str, Any] = json.loads(paths.metrics(stage).read_text(encoding="utf-8"))
+    return found
 
 
 def keep(path: Path) -> None:

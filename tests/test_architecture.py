@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import builds, dag, paths, stages
+from pipeline import dag, paths, stages
+from pipeline.comparison import builds
 
 ROOT = Path(__file__).parents[1]
 STAGES = dag.stages(ROOT / paths.GRAPH)

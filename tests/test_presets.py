@@ -24,9 +24,10 @@ from ruamel.yaml import YAML
 from components.gpt import checkpoint, classifier
 from components.gpt.model import GPT, GPTConfig
 from components.gpt.weights import write_published
+from components.scoring.response import Response
 from components.tasks.files import read_records
 from components.tasks.instructions import Instruction
-from pipeline import dag, findings, fitting, paths, settings, stages
+from pipeline import dag, fitting, paths, settings, stages, tracking
 from pipeline.commands import use
 
 ROOT = Path(__file__).parents[1]
@@ -194,7 +195,7 @@ def test_the_book_runs_from_the_verdict_sms_and_instructions_to_scores_and_on_to
         "tasks/SMSSpamCollection",
         "weights/gpt2-355M/model.safetensors",
     } <= fetched_from()
-    tokens, shards, prepared = (findings.numbers(stage) for stage in ("tokenize", "shard", "prepare"))
+    tokens, shards, prepared = (tracking.recorded(stage) for stage in ("tokenize", "shard", "prepare"))
     assert tokens["train_bytes"] + tokens["validation_bytes"] == 20479
     # Section 5.2 of the book: 9 training batches of 2 windows and 1 of validation; its 10 epochs are 90 steps.
     assert (shards["train_windows"], shards["validation_windows"]) == (18, 2)
@@ -207,11 +208,11 @@ def test_the_book_runs_from_the_verdict_sms_and_instructions_to_scores_and_on_to
     assert (trained.labels, trained.reads, trained.body.config.qkv_bias) == (("ham", "spam"), "last_position", True)
     assert json.loads((paths.ASSISTANT / "origin.json").read_text()) == {"start_from": "data/raw/weights/gpt2-355M"}
     # The book's repository, ch07/03_model-evaluation/scores/correlation-analysis.ipynb.
-    assert findings.numbers("report")["calibration_Llama_3_8B_pearson"] == pytest.approx(0.80489, abs=5e-6)
+    assert tracking.recorded("report")["calibration_Llama_3_8B_pearson"] == pytest.approx(0.80489, abs=5e-6)
     # Of 1,100 pairs 6 have two equal answers, 25 others are asked twice; the book (ch07/04 of its repository): 0.6931.
     assert sum(prepared[f"preferences_{split}"] for split in ("train", "validation", "test")) == 1069
-    assert findings.numbers("prefer")["training_loss"] == pytest.approx(0.693147, abs=1e-6)
-    assert {each.model for each in findings.responses()} == {"tuned", "preferred", "untuned"}
+    assert tracking.recorded("prefer")["training_loss"] == pytest.approx(0.693147, abs=1e-6)
+    assert {each.model for each in read_records(paths.RESPONSE_LINES, Response)} == {"tuned", "preferred", "untuned"}
     assert "Held-out pairs of answers" in paths.REPORT.read_text(encoding="utf-8")
     assert paths.REPORT.stat().st_size > 10_000
 
@@ -219,19 +220,19 @@ def test_the_book_runs_from_the_verdict_sms_and_instructions_to_scores_and_on_to
 @needs_files
 def test_gpt2_124m_is_loaded_not_trained_and_fine_tuned_on_the_defaults_tasks(run):
     run("gpt2-124M", {"pretrain": {"max_steps": 0}, "evaluate": {"multiple_choice": {"most": 3}}})
-    assert findings.numbers("evaluate")["multiple_choice_items"] == 3
+    assert tracking.recorded("evaluate")["multiple_choice_items"] == 3
     base = checkpoint.load(paths.BASE).config
     assert (base.context_length, base.emb_dim, base.qkv_bias) == (256, 8, True)
-    assert findings.numbers("pretrain") == fitting.facts([], paths.BASE)
-    assert findings.numbers("evaluate")["weights_sha256"] == checkpoint.sha256(paths.BASE)
-    assert {each.kind for each in findings.responses()} <= {"count", "name", "last", "next"}
+    assert tracking.recorded("pretrain") == fitting.facts([], paths.BASE)
+    assert tracking.recorded("evaluate")["weights_sha256"] == checkpoint.sha256(paths.BASE)
+    assert {each.kind for each in read_records(paths.RESPONSE_LINES, Response)} <= {"count", "name", "last", "next"}
     assert "took no step" in paths.REPORT.read_text(encoding="utf-8")
 
 
 @needs_files
 def test_shakespeare_is_read_by_bytes_and_its_tasks_fit_into_64_of_them(run):
     run("shakespeare")
-    tokens, prepared = findings.numbers("tokenize"), findings.numbers("prepare")
+    tokens, prepared = tracking.recorded("tokenize"), tracking.recorded("prepare")
     assert tokens["train_tokens"] == tokens["train_bytes"]
     assert tokens["train_bytes"] + tokens["validation_bytes"] == 1_115_394
     assert checkpoint.load(paths.BASE).config.context_length == 64
@@ -242,4 +243,4 @@ def test_shakespeare_is_read_by_bytes_and_its_tasks_fit_into_64_of_them(run):
         for each in read_records(paths.INSTRUCTIONS / f"{split}.jsonl", Instruction)
     ]
     assert max(len(f"{each.instruction}\n{each.input}\nAnswer: {each.output}".encode()) for each in asked) <= 64
-    assert findings.numbers("respond")["prompts_cut"] == 0
+    assert tracking.recorded("respond")["prompts_cut"] == 0

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from components.gpt.batching import by_length
 from components.gpt.checkpoint import (
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -130,10 +131,11 @@ def _in_batches(
     classifier.eval()
     device = classifier.head.weight.device
     cut = [list(text[: classifier.max_length]) for text in texts]
-    order = sorted(range(len(cut)), key=lambda place: len(cut[place]))
+    order: list[int] = []
     found = []
-    for start in range(0, len(order), batch_size):
-        rows = [cut[place] for place in order[start : start + batch_size]]
+    for places in by_length(cut, batch_size):
+        order += places
+        rows = [cut[place] for place in places]
         longest = classifier.max_length if classifier.reads == "last_position" else len(rows[-1])
         ids = torch.tensor([row + [pad_id] * (longest - len(row)) for row in rows], device=device)
         lengths = torch.tensor([len(row) for row in rows], device=device)

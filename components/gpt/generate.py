@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from components.gpt.batching import by_length
 from components.gpt.cache import Cache
 from components.gpt.model import GPT
 
@@ -100,18 +101,14 @@ def complete(
 
     Raises ValueError as `generate` does, naming the place of an empty prompt, and for seeds that are not one a prompt.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; expected at least 1")
     if seeds is not None and (generator is not None or len(seeds) != len(prompts)):
         came = "a generator too" if generator is not None else f"{len(seeds)}"
         raise ValueError(f"seeds: expected one for each of {len(prompts)} prompts and no generator, came {came}")
     lengths = [len(prompt) for prompt in prompts]
     _check(model, lengths, max_new_tokens, temperature, top_k, top_p, past_context)
     device = model.body.token_embedding.weight.device
-    by_length = sorted(range(len(prompts)), key=lengths.__getitem__)
     answers: list[list[int]] = [[] for _ in prompts]
-    for start in range(0, len(prompts), batch_size):
-        places = by_length[start : start + batch_size]
+    for places in by_length(prompts, batch_size):
         # Tokens before the context are never seen: without them the batch's lengths are closer together.
         seen = [list(prompts[place])[-model.config.context_length :] for place in places]
         ids = torch.tensor([prompt + [0] * (len(seen[-1]) - len(prompt)) for prompt in seen], device=device)

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from components.gpt.batching import by_length
 from components.gpt.model import GPT
 
 POSITIONS = 1024
@@ -48,8 +49,6 @@ def likelihoods(model: GPT, pairs: Sequence[Pair], *, batch_size: int = 32) -> l
     Source: the scores of Brown et al. 2020, Language Models are Few-Shot Learners, section 2.4, cut as in
     lm-evaluation-harness 0.4 (lm_eval/models/huggingface.py).
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; expected at least 1")
     most = model.config.context_length
     for place, (context, ending) in enumerate(pairs):
         if not context or not ending:
@@ -59,12 +58,10 @@ def likelihoods(model: GPT, pairs: Sequence[Pair], *, batch_size: int = 32) -> l
             raise ValueError(f"pair {place}: the ending has {len(ending)} tokens; the model reads {most} at once")
     texts = [[*context, *ending][-most - 1 :] for context, ending in pairs]
     found: list[Likelihood | None] = [None] * len(pairs)
-    by_length = sorted(range(len(pairs)), key=lambda place: len(texts[place]))
     was_training = model.training
     model.eval()
     try:
-        for start in range(0, len(pairs), batch_size):
-            places = by_length[start : start + batch_size]
+        for places in by_length(texts, batch_size):
             counts = [len(pairs[place][1]) for place in places]
             sums = _scored(model, [texts[place] for place in places], counts)
             for place, count, (nats, is_greedy) in zip(places, counts, sums, strict=True):

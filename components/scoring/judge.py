@@ -7,7 +7,7 @@ import re
 from components.scoring import chat
 from components.scoring.chat import ChatServer, JudgeError, JudgeSettings, Request
 from components.scoring.replies import Replies
-from components.scoring.score import Score
+from components.scoring.score import POINTS, Score
 
 _VERDICT = re.compile(r"100|[1-9]?[0-9]")  # [0-9], not \d: that takes digits of every script
 
@@ -60,7 +60,7 @@ class Judge:
             message = self._server.ask(request)
             self._replies.add(request, message)
         value, reason = read_verdict(message["content"] or "")
-        return Score(model, id, self.settings.model, value, "points", reason)
+        return Score(model, id, self.settings.model, value, POINTS, reason)
 
     def _request(self, *texts: str) -> Request:
         return chat.request(self.settings, question(*texts))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components.scoring.response import Response
-from components.scoring.score import Score
+from components.scoring.score import POINTS, Score
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _scores(rating: Rating, path: Path, count: int) -> list[Score]:
             raise ValueError(f"{path}, score {number} is {value!r}; expected a number 0..100, or null")
         points = None if value is None else float(value)
         reason = "" if value is not None else "no score was given"
-        scores.append(Score(rating.answers, str(number), rating.rater, points, "points", reason))
+        scores.append(Score(rating.answers, str(number), rating.rater, points, POINTS, reason))
     return scores
 
 

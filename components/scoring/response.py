@@ -1,6 +1,9 @@
-"""One answer of one model to one record."""
+"""One answer of one model to one record, and the names of those who answer."""
 
 from dataclasses import dataclass
+
+TUNED, PREFERRED, UNTUNED, SHOWN = "tuned", "preferred", "untuned", "untuned, shown examples"
+CONSTANT, COPY = "best constant", "copied input"  # of those who know nothing
 
 
 @dataclass(frozen=True)

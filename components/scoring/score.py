@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+LIKELIHOOD = "likelihood"  # the judge of the expected answer, whatever was answered
+POINTS = "points"  # the unit of a judging model or a rater, whose verdicts may be unreadable
+NATS = "nats per token"  # the unit of a likelihood
+
 
 @dataclass(frozen=True)
 class Score:

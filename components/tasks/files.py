@@ -4,7 +4,9 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -75,15 +77,43 @@ def read_json_lines(path: Path) -> list[object]:
         except json.JSONDecodeError as error:
             raise ValueError(f"not JSON ({error.msg}); expected one object a line") from error
 
-    # Not str.splitlines: it also splits at characters that stand inside texts, U+2028 for one.
-    text = read_text(path).removesuffix("\n")
-    return numbered(path, text.split("\n") if text else [], value)
+    return numbered(path, _lines(path), value)
 
 
 def read_records(path: Path, kind: type[R]) -> list[R]:
-    """Return the records of a JSON lines file as dataclasses of text fields; ValueError names file, row and field."""
-    names = [field.name for field in dataclasses.fields(kind)]
-    return numbered(path, read_json_lines(path), lambda number, row: kind(**text_fields(row, names)))
+    """Return the rows of a JSON lines file as dataclasses of one kind, as `write_records` has written them.
+
+    Raises ValueError that names file, row and field of what is missing or of another type; a field too many is passed
+    over.
+    """
+    adapter = TypeAdapter(kind)
+
+    def record(_: int, line: str) -> R:
+        try:
+            return adapter.validate_json(line, strict=True)
+        except ValidationError as error:
+            raise ValueError(_problem(error.errors(include_url=False)[0])) from None
+
+    return numbered(path, _lines(path), record)
+
+
+def _problem(found: Any) -> str:
+    """Return what pydantic has found in our words."""
+    name, came = ".".join(map(str, found["loc"])), found["input"]
+    if found["type"] == "value_error":  # the record's own
+        return str(found["ctx"]["error"])
+    if found["type"] == "missing":
+        return f"the field {name!r} is missing; there are {sorted(came)}"
+    if found["type"] == "json_invalid":
+        return f"not JSON ({found['ctx']['error']}); expected one object a line"
+    expected = found["msg"].removeprefix("Input should be ")
+    return f"{f'the field {name!r}' if name else 'the row'} is {came!r:.60}; expected {expected}"
+
+
+def _lines(path: Path) -> list[str]:
+    # Not str.splitlines: it also splits at characters that stand inside texts, U+2028 for one.
+    text = read_text(path).removesuffix("\n")
+    return text.split("\n") if text else []
 
 
 def write_records(records: Iterable["DataclassInstance"], path: Path) -> int:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from components.tasks.files import numbered, read_json_lines, text_fields
 
@@ -90,15 +89,6 @@ class Choice:
     def shortest(self) -> int:
         """Place of the ending with fewest characters."""
         return _greatest([-each for each in self.characters])
-
-
-def read_choices(path: Path) -> list[Choice]:
-    """Return the choices that `files.write_records` has written."""
-    rows: Any = read_json_lines(path)
-    tuples: Any = [
-        {name: tuple(each) if isinstance(each, list) else each for name, each in row.items()} for row in rows
-    ]
-    return [Choice(**row) for row in tuples]
 
 
 def _greatest(values: Sequence[float]) -> int:

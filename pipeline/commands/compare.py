@@ -10,11 +10,12 @@ from pathlib import Path
 
 from components.scoring.comparison import Paired, Spread
 from components.scoring.statistics import Interval
-from pipeline import builds, changes, paths, seeds, settings, tracking
-from pipeline.builds import REPORT, WORKSPACE, Build
-from pipeline.changes import KINDS, Change
-from pipeline.compared import Compared, Number, Scatter, compare
-from pipeline.findings import Resampling
+from pipeline import paths, settings, tracking
+from pipeline.comparison import builds, changes, seeds
+from pipeline.comparison.builds import REPORT, WORKSPACE, Build
+from pipeline.comparison.changes import KINDS, Change
+from pipeline.comparison.comparison import Compared, Number, Scatter, compare
+from pipeline.findings.resampling import Resampling
 
 WIDTHS = (46, 8, 8, 9, 21, 8)  # characters of a row's cells, 100 in all
 VALUE_CHARACTERS = 30

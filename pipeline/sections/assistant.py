@@ -3,14 +3,15 @@
 from collections.abc import Iterable, Sequence
 
 from components.page.facts import Block, Column, Dot, Intervals, Section, Table, Text, Value
-from components.scoring.response import Response
+from components.scoring.response import TUNED, UNTUNED, Response
+from components.scoring.score import NATS, POINTS, Score
 from components.scoring.statistics import Interval
-from pipeline import findings
-from pipeline.findings import NATS, TUNED, UNTUNED, VERDICTS, Comparison, Findings, Standing
+from components.tasks.files import read_records
+from pipeline import paths
+from pipeline.findings.assistant import Comparison, Standing
+from pipeline.findings.findings import Findings
 from pipeline.sections import training
-from pipeline.sections.wording import cut, digits, estimate, listed, percent, readable, scale, spoken
-
-SHOWN_ANSWERS = 4  # of the good ones, and as many of the bad
+from pipeline.sections.wording import SHOWN_ANSWERS, cut, digits, estimate, listed, percent, readable, scale, spoken
 
 
 def section(found: Findings) -> Section:
@@ -53,9 +54,9 @@ def conclusion(found: Findings, judge: str) -> str:
 def answers(judge: str) -> list[Block]:
     """Return some of the tuned model's good answers and some of its bad ones, beside those of the untuned model."""
     by_id: dict[str, dict[str, Response]] = {}
-    for each in findings.responses():
+    for each in read_records(paths.RESPONSE_LINES, Response):
         by_id.setdefault(each.id, {})[each.model] = each
-    own = [each for each in findings.scores() if (each.judge, each.model) == (judge, TUNED)]
+    own = [each for each in read_records(paths.SCORE_LINES, Score) if (each.judge, each.model) == (judge, TUNED)]
     values = {each.id: each.value / scale(each.unit)[2] for each in own if each.value is not None}
     good = sorted((id for id, value in values.items() if value > 0.5), key=lambda id: -values[id])
     bad = sorted((id for id, value in values.items() if value <= 0.5), key=lambda id: values[id])
@@ -77,7 +78,7 @@ def _standings(standings: Sequence[Standing], confidence: float) -> Block:
         return Text(f"No verdict of {judge} could be read: {coverage}.")
     count = standings[0].answers
     note = f"{percent(confidence)} bootstrap intervals over {count:,} questions, those of one group drawn together."
-    if unit == VERDICTS:
+    if unit == POINTS:
         note += f" Verdicts that could be read: {coverage}."
     if unit == NATS:
         note += f" Of the expected answer's tokens; the nearer to 0, the likelier. Scored: {coverage}."

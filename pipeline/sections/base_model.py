@@ -4,14 +4,13 @@ import json
 import re
 
 from components.page.facts import KeyValues, Sample, Section, Text
-from pipeline import paths
-from pipeline.findings import numbers
+from pipeline import paths, tracking
 from pipeline.sections import training
 
 
 def section() -> Section:
     """Return the base model's curve, its losses beside the compressor, and samples."""
-    found = numbers("evaluate")
+    found = tracking.recorded("evaluate")
     ours, theirs = found["bits_per_byte"], found["xz_bits_per_byte"]
     said = (
         f"On {found['bytes']:,} bytes of held-out text the base model needs {ours:.2f} bits per byte, and "

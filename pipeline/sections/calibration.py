@@ -2,12 +2,14 @@
 
 from components.page.facts import Column, Estimate, Section, Table, Value
 from components.scoring.statistics import Interval
-from pipeline.findings import Findings
+from pipeline.findings.findings import Findings
 from pipeline.sections.wording import percent, spoken
 
 
-def section(found: Findings) -> Section:
-    """Return how each judge goes together with the reference; call it where there is one."""
+def sections(found: Findings) -> tuple[Section, ...]:
+    """Return how each judge goes together with the reference, or nothing where there is none."""
+    if not found.calibration:
+        return ()
     reference = found.calibration[0].reference
     rows: list[tuple[Value, ...]] = []
     for each in found.calibration:
@@ -27,7 +29,8 @@ def section(found: Findings) -> Section:
         f"{percent(found.confidence)} bootstrap intervals; the answers to one question are drawn together. "
         "A dash: one of the two gives all answers the same."
     )
-    return Section("The judges judged", (Table(f"Each judge beside {reference}", columns, tuple(rows), note),))
+    table = Table(f"Each judge beside {reference}", columns, tuple(rows), note)
+    return (Section("The judges judged", (table,)),)
 
 
 def _estimate(correlation: Interval | None) -> Estimate | None:

@@ -17,9 +17,9 @@ from components.page.facts import (
     Table,
     Text,
 )
-from pipeline import predictions
-from pipeline.findings import Findings, numbers
-from pipeline.labelled import RECALLS, LabelScores, Scores
+from pipeline import predictions, tracking
+from pipeline.findings.classifier import RECALLS, LabelScores, Scores
+from pipeline.findings.findings import Findings
 from pipeline.sections import training
 from pipeline.sections.wording import known, listed, percent
 
@@ -48,12 +48,12 @@ def section(found: Findings) -> Section:
 
 
 def _conclusion(found: Findings) -> str:
-    accuracy = found.labelled.scores[0].accuracy
+    accuracy = found.classifier.scores[0].accuracy
     said = (
         f"On {accuracy.count:,} test texts the classifier is right on {100 * accuracy.mean:.1f} % "
         f"({percent(found.confidence)} interval {100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}). "
     )
-    better, worse, open_ = _told_apart(found.labelled.differences)
+    better, worse, open_ = _told_apart(found.classifier.differences)
     if better:
         said += f"Its accuracy is above that of {listed(better)} (the interval of the difference excludes zero). "
     if worse:
@@ -74,7 +74,7 @@ def _results(found: Findings) -> Table:
     return Table(
         "Test results",
         (Column("labelled by"), *(Column(name, "%", 1) for name in MEASURES.values())),
-        tuple((each.who, *(known(getattr(each, name)) for name in MEASURES)) for each in found.labelled.scores),
+        tuple((each.who, *(known(getattr(each, name)) for name in MEASURES)) for each in found.classifier.scores),
         f"{percent(found.confidence)} bootstrap intervals, groups (modules) drawn together. F1 is the mean over the "
         "labels, average precision too, each label against the rest. The calibration error is the mean distance of the "
         "probability of the label that is said from the share that is right, in 15 bins (lower is better; resampling "
@@ -88,7 +88,7 @@ def _differences(found: Findings) -> Intervals:
     rows = tuple(
         Dot(f"minus {each.who}", shown, MEASURES[name])
         for name in ("accuracy", "f1", "average_precision")
-        for each in found.labelled.differences
+        for each in found.classifier.differences
         if (shown := known(getattr(each, name)))
     )
     note = "Text by text, on the same resamples. Above zero the classifier is better."
@@ -107,15 +107,15 @@ def _by_label(found: Findings) -> Table:
             each.texts,
             *(known(its) for its in (each.precision, each.recall, each.f1, each.average_precision)),
         )
-        for each in found.labelled.labels
+        for each in found.classifier.labels
     )
     note = "Recall is the diagonal of the confusion matrix as a share of its row, precision as a share of its column."
     return Table("Label by label", columns, rows, note)
 
 
 def _precision_recall(found: Findings) -> Block:
-    shown = sorted((each for each in found.labelled.labels if each.texts), key=lambda each: each.texts)[:PANELS]
-    left_out = len(found.labelled.labels) - len(shown)
+    shown = sorted((each for each in found.classifier.labels if each.texts), key=lambda each: each.texts)[:PANELS]
+    left_out = len(found.classifier.labels) - len(shown)
     panels = tuple(Panel(f"precision of {each.label} (%)", _lines(each)) for each in shown)
     note = (
         f"Each label against the rest, at the highest threshold that finds such a share of its texts; between "
@@ -150,7 +150,7 @@ def _confusion() -> ConfusionMatrix:
 
 
 def _kept() -> str:
-    given = numbers("finetune_classifier")
+    given = tracking.recorded("finetune_classifier")
     if "kept_step" not in given:
         return "No step was made: there was nothing to choose the weights by."
     return (

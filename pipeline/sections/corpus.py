@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.page.facts import Block, Column, KeyValues, Section, Table, Text
-from pipeline import paths
-from pipeline.findings import numbers
+from pipeline import paths, tracking
 
 GPT2_TOKENS = 50_257  # in its vocabulary, as published
 DECODED_FROM = "decoded_from_"  # before the name of an encoding, as the stage `tokenize` counts documents
@@ -15,7 +14,7 @@ DECODED_FROM = "decoded_from_"  # before the name of an encoding, as the stage `
 def section() -> Section:
     """Return sources, sizes, how well the vocabulary fits, and the records of both tasks."""
     sources = json.loads(paths.SOURCES.read_text(encoding="utf-8"))
-    tokens, shards, records = numbers("tokenize"), numbers("shard"), numbers("prepare")
+    tokens, shards, records = tracking.recorded("tokenize"), tracking.recorded("shard"), tracking.recorded("prepare")
     by_source: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for each in sources:
         by_source.setdefault((each["name"], each["file"].partition("/")[0]), []).append(each)

@@ -1,7 +1,10 @@
 """The headline figures."""
 
 from components.page.facts import Figure, Headline, Section, Text
-from pipeline.findings import NATS, TUNED, Findings, numbers
+from components.scoring.response import TUNED
+from components.scoring.score import NATS
+from pipeline import tracking
+from pipeline.findings.findings import Findings
 from pipeline.sections.assistant import conclusion
 from pipeline.sections.wording import estimate, percent, readable, scale, spoken
 
@@ -10,8 +13,8 @@ HEADLINE_JUDGES = 3  # with loss and accuracy five figures, as many as read well
 
 def section(found: Findings) -> Section:
     """Return the headline figures, and in words what they come to."""
-    base = numbers("evaluate")
-    classifier, *baselines = found.labelled.scores
+    base = tracking.recorded("evaluate")
+    classifier, *baselines = found.classifier.scores
     figures = [
         Figure(
             "Base model",

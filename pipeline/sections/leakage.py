@@ -1,8 +1,9 @@
 """What is held out and overlaps what is trained on, laid out, with the scores on the part that does not."""
 
 from components.page.facts import Block, Column, Section, Table, Text, Value
-from pipeline import findings, paths
-from pipeline.findings import Findings
+from pipeline import paths
+from pipeline.findings.findings import Findings
+from pipeline.findings.leakage import overlap_counts
 from pipeline.sections.wording import digits, estimate, known, percent, readable, scale, spoken
 
 KINDS = {"exact": "exact", "near": "near", "13_gram": "13-gram"}
@@ -25,7 +26,7 @@ def overlaps() -> Table:
             100 * each.touched / each.items if each.items else None,
             100 * each.most,
         )
-        for each in findings.overlap_counts()
+        for each in overlap_counts()
     ]
     columns = (
         Column("held out"),
@@ -46,20 +47,20 @@ def overlaps() -> Table:
 
 def classifier(found: Findings) -> list[Block]:
     """Return the scores on the test texts that overlap nothing beside those on all."""
-    clean, whole = found.clean, found.labelled
+    clean, whole = found.clean, found.classifier
     count = whole.scores[0].accuracy.count
     if not clean.texts:
         return [Text(f"None of the {count:,} test texts of the classifier is touched.")]
-    if not clean.labelled:
+    if not clean.classifier:
         return [Text(f"Each of the {count:,} test texts of the classifier is touched: none is left to score.")]
-    left = clean.labelled.scores[0].accuracy.count
+    left = clean.classifier.scores[0].accuracy.count
     columns = (
         Column("labelled by"),
         *(Column(f"{name} on {which}", "%", 1) for name in ("accuracy", "F1") for which in ("clean", "all")),
     )
     rows = tuple(
         (its.who, *(known(each) for each in (its.accuracy, theirs.accuracy, its.f1, theirs.f1)))
-        for its, theirs in zip(clean.labelled.scores, whole.scores, strict=True)
+        for its, theirs in zip(clean.classifier.scores, whole.scores, strict=True)
     )
     note = (
         f"Of the classifier's {count:,} test texts {clean.texts:,} are touched, by any measure; {left:,} are clean. "

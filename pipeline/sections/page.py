@@ -4,16 +4,16 @@ import json
 
 from components.page.facts import Column, Facts, Section, Table, Value
 from pipeline import dag, paths
-from pipeline.findings import Findings
+from pipeline.findings.findings import Findings
 from pipeline.sections import (
     assistant,
     base_model,
     calibration,
-    choices,
     classifier,
     corpus,
     headline,
     leakage,
+    multiple_choice,
     preferences,
     provenance,
 )
@@ -29,11 +29,11 @@ def facts(found: Findings) -> Facts:
             provenance.graph(),
             corpus.section(),
             base_model.section(),
-            *choices.sections(found),
+            *multiple_choice.sections(found),
             classifier.section(found),
             assistant.section(found),
             *preferences.sections(found),
-            *([calibration.section(found)] if found.calibration else []),
+            *calibration.sections(found),
             leakage.section(found),
             provenance.checks(),
             provenance.origin(),

@@ -1,12 +1,13 @@
 """What the assistant was taught to prefer: its margins on held-out pairs, and whether it answers better for it."""
 
 from components.page.facts import Block, Column, Section, Table, Text, Value
-from pipeline import findings
-from pipeline.findings import PREFERRED, TUNED, Comparison, Findings
+from components.scoring.response import PREFERRED, TUNED, Response
+from components.tasks.files import read_records
+from pipeline import paths
+from pipeline.findings.assistant import Comparison
+from pipeline.findings.findings import Findings
 from pipeline.sections import training
-from pipeline.sections.wording import cut, estimate, percent, scale, spoken
-
-SHOWN_ANSWERS = 4
+from pipeline.sections.wording import SHOWN_ANSWERS, cut, estimate, percent, scale, spoken
 
 
 def sections(found: Findings) -> tuple[Section, ...]:
@@ -66,7 +67,7 @@ def margins(found: Findings) -> Table:
 
 def answers() -> list[Block]:
     """Return the first test answers that have changed, before and after."""
-    given = findings.responses()
+    given = read_records(paths.RESPONSE_LINES, Response)
     tuned = {each.id: each for each in given if each.model == TUNED}
     changed = [each for each in given if each.model == PREFERRED and each.answer != tuned[each.id].answer]
     if not changed:

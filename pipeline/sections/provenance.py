@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.page.facts import Column, Graph, KeyValues, Section, Table, Value
-from pipeline import dag, machine, paths
-from pipeline.findings import numbers
+from pipeline import dag, machine, paths, tracking
 from pipeline.sections import training
 
 MACHINE = ("system", "device", "threads", "cpu_capability", "processor")  # as the training stages record it
@@ -39,10 +38,10 @@ def checks() -> Section:
 
 def origin() -> Section:
     """Return hashes of the weights, versions, and the machine of each training."""
-    weights = tuple((each, numbers(each)["weights_sha256"]) for each in training.STAGES)
-    scored = (("scored by evaluate", numbers("evaluate")["weights_sha256"]),)
-    answered = (("answering in respond", numbers("respond")["weights_sha256"]),)
-    machines = tuple((each, *(numbers(each)[name] for name in MACHINE)) for each in training.STAGES)
+    weights = tuple((each, tracking.recorded(each)["weights_sha256"]) for each in training.STAGES)
+    scored = (("scored by evaluate", tracking.recorded("evaluate")["weights_sha256"]),)
+    answered = (("answering in respond", tracking.recorded("respond")["weights_sha256"]),)
+    machines = tuple((each, *(tracking.recorded(each)[name] for name in MACHINE)) for each in training.STAGES)
     columns = (Column("stage"), *(Column(name.replace("_", " ")) for name in MACHINE))
     return Section(
         "Weights, versions and machine",

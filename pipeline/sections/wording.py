@@ -4,9 +4,10 @@ import math
 from collections.abc import Sequence
 
 from components.page.facts import Estimate
+from components.scoring.score import NATS
 from components.scoring.statistics import Interval
-from pipeline.findings import NATS
 
+SHOWN_ANSWERS = 4  # good ones, bad ones, changed ones: of each
 LONGEST_ANSWER = 100  # characters shown: an untuned model runs on
 
 

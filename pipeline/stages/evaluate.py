@@ -9,16 +9,16 @@ import torch
 
 from components.gpt import checkpoint
 from components.gpt.generate import generate
-from components.tasks import multiple_choice
-from components.tasks.files import write_records
+from components.tasks.files import read_records, write_records
+from components.tasks.multiple_choice import Choice
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from components.training.evaluation import MeanLoss, mean_loss
 from components.training.losses import next_token
 from components.windows.batches import in_order
 from components.windows.windows import Windows
-from pipeline import choosing, machine, paths, tracking
-from pipeline.choosing import MultipleChoiceSettings
+from pipeline import machine, multiple_choice, paths, tracking
+from pipeline.multiple_choice import MultipleChoiceSettings
 from pipeline.orchestration import gpu, io, stage
 
 SEEN_BYTES = 2**24
@@ -78,7 +78,7 @@ def score(batch_size: int) -> MeanLoss:
 @gpu
 def choose(settings: MultipleChoiceSettings | None) -> None:
     """Write what the model makes of each item, or an empty file."""
-    choices = choosing.choices(settings, checkpoint.load(paths.BASE).to(machine.device())) if settings else []
+    choices = multiple_choice.choices(settings, checkpoint.load(paths.BASE).to(machine.device())) if settings else []
     write_records(choices, paths.CHOICES)
     tracking.keep(paths.CHOICES)
 
@@ -135,7 +135,7 @@ def record(loss: MeanLoss) -> None:
         "scored_tokens": loss.count,
         "bytes": windows.size_bytes,
     }
-    numbers |= choosing.accuracies(multiple_choice.read_choices(paths.CHOICES))
+    numbers |= multiple_choice.accuracies(read_records(paths.CHOICES, Choice))
     tracking.record("evaluate", numbers | {"weights_sha256": checkpoint.sha256(paths.BASE)})
 
 

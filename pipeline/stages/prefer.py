@@ -8,7 +8,6 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import torch
 
@@ -16,7 +15,7 @@ from components.gpt import checkpoint, lora
 from components.gpt.lora import LoraSettings
 from components.gpt.model import GPT
 from components.scoring.margin import Margin
-from components.tasks.files import read_json_lines, read_records, write_records
+from components.tasks.files import read_records, write_records
 from components.tasks.instructions import read_template
 from components.tasks.preferences import Batches, Pair, Preference, pair
 from components.tasks.splits import SPLITS, Split
@@ -162,9 +161,9 @@ def record(beta: float) -> None:
     the margin itself). Accuracy: the share of pairs whose margin is above 0.
     """
     numbers: dict[str, float | int | str] = {}
-    rows: Any = read_json_lines(paths.MARGINS)
+    margins = read_records(paths.MARGINS, Margin)
     for name in HELD_OUT:
-        if its := [Margin(**row) for row in rows if row["split"] == name]:
+        if its := [each for each in margins if each.split == name]:
             numbers |= {f"{name}_{what}": value for what, value in summary(its, beta).items()}
     facts = fitting.facts(tracking.read_curve("prefer"), paths.PREFERRED)
     tracking.record("prefer", facts | numbers)

@@ -1,8 +1,11 @@
 """Put the whole build on one page that needs no network, and its headline numbers into one MLflow run."""
 
 from components.page.page import render
-from pipeline import builds, findings, paths, settings, tracking
-from pipeline.findings import Findings, Resampling
+from pipeline import paths, settings, tracking
+from pipeline.comparison import builds
+from pipeline.findings import findings, headline
+from pipeline.findings.findings import Findings
+from pipeline.findings.resampling import Resampling
 from pipeline.orchestration import io, stage
 from pipeline.sections import page
 
@@ -45,7 +48,7 @@ def record(found: Findings) -> None:
 
     That run keeps what `python -m pipeline compare` reads of a build, record by record.
     """
-    numbers = findings.headlines(found)
+    numbers = headline.numbers(found)
     tracking.record("report", numbers)
     with tracking.run(RUN, settings.read(), {}) as build:
         build.metrics([numbers])

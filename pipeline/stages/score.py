@@ -4,9 +4,8 @@ import re
 from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
@@ -16,17 +15,13 @@ from components.scoring.chat import ChatServer, JudgeSettings
 from components.scoring.judge import Judge
 from components.scoring.rated import CalibrationSettings, read_rated
 from components.scoring.replies import Replies
-from components.scoring.response import Response
-from components.scoring.score import Score
-from components.tasks.files import read_json_lines, read_records, write_records
+from components.scoring.response import CONSTANT, COPY, Response
+from components.scoring.score import LIKELIHOOD, Score
+from components.tasks.files import read_records, write_records
 from pipeline import checks, machine, paths, tracking
 from pipeline.orchestration import io, stage
 
-CONSTANT, COPY = "best constant", "copied input"
 UNITS = {"exact_match": "share", "chrf": "chrF", "rouge_l": "share"}  # of the text metrics
-LIKELIHOOD = "likelihood"  # as respond, which has the models, calls it
-RESPONSES, LIKELIHOODS = "responses.jsonl", "likelihoods.jsonl"
-SCORES, RATED, REPLIES = "scores.jsonl", "calibration.jsonl", "replies.jsonl"
 
 
 @dataclass(frozen=True)
@@ -72,23 +67,23 @@ def score(score: ScoreSettings) -> None:
 @io
 def judge(settings: ScoreSettings) -> None:
     """Score each response by each metric, and by the judging model if there is one; the same for those of others."""
-    responses = read_records(paths.RESPONSES / RESPONSES, Response)
+    responses = read_records(paths.RESPONSE_LINES, Response)
     calibration = settings.calibration
     others, given = read_rated(calibration, paths.RAW_TASKS) if calibration else ([], [])
-    replies = Replies(machine.root() / paths.JUDGE_JOURNAL, paths.JUDGED / REPLIES)
+    replies = Replies(machine.root() / paths.JUDGE_JOURNAL, paths.REPLY_LINES)
     scores = [by_metric(name, each) for each in [*responses, *know_nothing(responses)] for name in settings.of_text]
     if LIKELIHOOD in settings.metrics:
-        scores += read_scores(paths.RESPONSES / LIKELIHOODS)
+        scores += read_records(paths.LIKELIHOOD_LINES, Score)
     rated = [*given, *(by_metric(name, each) for each in others for name in settings.of_text)]
     if settings.judge is not None:
         verdicts = by_model(settings.judge, [*responses, *others], replies)
         scores += verdicts[: len(responses)]
         rated += verdicts[len(responses) :]
     with paths.whole(paths.SCORES) as folder:
-        write_records(scores, folder / SCORES)
-        write_records(rated, folder / RATED)
+        write_records(scores, folder / paths.SCORE_LINES.name)
+        write_records(rated, folder / paths.CALIBRATION_LINES.name)
     with paths.whole(paths.JUDGED) as folder:
-        replies.write(folder / REPLIES)
+        replies.write(folder / paths.REPLY_LINES.name)
 
 
 def know_nothing(responses: list[Response]) -> list[Response]:
@@ -126,8 +121,8 @@ def by_model(settings: JudgeSettings, responses: list[Response], replies: Replie
 @io
 def check(settings: ScoreSettings) -> None:
     """Check that each answer has each score, in range."""
-    n_responses = len(read_records(paths.RESPONSES / RESPONSES, Response))
-    scores = read_scores(paths.SCORES / SCORES)
+    n_responses = len(read_records(paths.RESPONSE_LINES, Response))
+    scores = read_records(paths.SCORE_LINES, Score)
     frame = pd.DataFrame([asdict(each) for each in scores]).astype({"value": float})
     frame["log_likelihood"] = frame["value"].where(frame["judge"] == LIKELIHOOD)
     frame["value"] = frame["value"].where(frame["judge"] != LIKELIHOOD)
@@ -139,17 +134,11 @@ def check(settings: ScoreSettings) -> None:
     checks.check("scores", frame[columns], checks.scores(judges, n_scores))
 
 
-def read_scores(path: Path) -> list[Score]:
-    """Return the scores in a file, in their order."""
-    rows: Any = read_json_lines(path)
-    return [Score(**row) for row in rows]
-
-
 @io
 def record() -> None:
     """Record the mean of each model by each judge, and the share of verdicts that could be read."""
     values: defaultdict[tuple[str, str], list[float | None]] = defaultdict(list)
-    for each in read_scores(paths.SCORES / SCORES):
+    for each in read_records(paths.SCORE_LINES, Score):
         values[each.model, each.judge].append(each.value)
     numbers: dict[str, float | int] = {}
     for (model, by), found in values.items():

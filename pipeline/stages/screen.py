@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from components.corpus.cutting import cut
 from components.overlap import screening
@@ -16,7 +16,7 @@ from components.overlap.found import KINDS, Count, Kind, Overlap
 from components.overlap.near import NearSettings
 from components.overlap.screening import NEAR, Documents, Side, Texts
 from components.tasks.classification import Labelled
-from components.tasks.files import read_json_lines, read_records, write_records
+from components.tasks.files import read_records, write_records
 from components.tasks.instructions import Instruction
 from components.tasks.preferences import Preference
 from components.tasks.splits import SPLITS, Split
@@ -266,8 +266,8 @@ def counted(pairs: Sequence[Pair], overlaps: Sequence[Overlap], settings: Screen
 @io
 def record(counts: Sequence[Count]) -> None:
     """Record how many texts of each held-out side overlap anything at all."""
-    rows: Any = read_json_lines(paths.OVERLAPS)
-    by_side = Counter(side for side, _ in {(row["held_out"], row["id"]) for row in rows})
+    overlaps = read_records(paths.OVERLAPS, Overlap)
+    by_side = Counter(side for side, _ in {(each.held_out, each.id) for each in overlaps})
     sides = dict.fromkeys(each.held_out for each in counts)
     tracking.record("screen", {f"{side.replace(' ', '_')}_touched": by_side[side] for side in sides})
 

@@ -12,11 +12,11 @@ import torch
 from components.gpt.generate import complete
 from components.gpt.likelihood import likelihoods
 from components.gpt.model import GPT, GPTConfig
-from components.tasks import multiple_choice
+from components.tasks.multiple_choice import context, pair, read_hellaswag
 from components.tokenizer.bpe import Tokenizer
 from integrations import lm_eval
-from pipeline import choosing, paths
-from pipeline.choosing import MultipleChoiceSettings
+from pipeline import multiple_choice, paths
+from pipeline.multiple_choice import MultipleChoiceSettings
 
 REAL = Path(__file__).parents[3] / "shared/data"
 ITEMS = 40
@@ -68,8 +68,8 @@ def test_the_harness_finds_on_the_same_items_what_evaluate_does(tokenizer, model
     shutil.rmtree(tmp_path / "cache", ignore_errors=True)
 
     how = MultipleChoiceSettings(file="items.jsonl", shots=(0,), most=None, batch_size=8, seed=1)
-    choices = choosing.choices(how, model)
-    ours = choosing.accuracies(choices)
+    choices = multiple_choice.choices(how, model)
+    ours = multiple_choice.accuracies(choices)
     results = lm_eval.evaluate(
         model, tokenizer, ["hellaswag_here"], shots=None, limit=None, batch_size=5, folder=tmp_path / "described"
     )
@@ -92,10 +92,10 @@ def test_the_harness_finds_on_the_same_items_what_evaluate_does(tokenizer, model
 @needs_files
 @pytest.mark.parametrize("shots", [0, 1, 5])
 def test_behind_any_number_of_examples_the_likelihoods_are_ours(tokenizer, model, shots):
-    items = multiple_choice.read_hellaswag(REAL / "hellaswag/hellaswag_1000.jsonl")
+    items = read_hellaswag(REAL / "hellaswag/hellaswag_1000.jsonl")
     item = items[0]
-    text = multiple_choice.context(item, items, shots, seed=1)
-    pairs = [multiple_choice.pair(text, ending, tokenizer.encode) for ending in item.endings]
+    text = context(item, items, shots, seed=1)
+    pairs = [pair(text, ending, tokenizer.encode) for ending in item.endings]
     theirs = lm_eval.adapter(model, tokenizer, 3).loglikelihood(
         [asked(text, f" {ending}") for ending in item.endings], disable_tqdm=True
     )

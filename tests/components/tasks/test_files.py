@@ -19,6 +19,30 @@ def test_records_come_back_as_they_were_written(tmp_path: Path):
     assert read_records(tmp_path / "new" / "pairs.jsonl", Pair) == pairs
 
 
+@dataclass(frozen=True)
+class Vote:
+    who: str
+    ranks: tuple[int, ...]
+    weight: float | None
+
+    def __post_init__(self) -> None:
+        if not self.ranks:
+            raise ValueError("nothing is ranked")
+
+
+def test_fields_of_any_type_come_back(tmp_path: Path):
+    votes = [Vote("a", (2, 1), 0.1), Vote("b", (1,), None)]
+    write_records(votes, tmp_path / "votes.jsonl")
+    assert read_records(tmp_path / "votes.jsonl", Vote) == votes
+    assert all(type(each.ranks) is tuple for each in read_records(tmp_path / "votes.jsonl", Vote))
+
+
+def test_what_a_record_itself_refuses_is_named_by_file_and_row(tmp_path: Path):
+    (tmp_path / "votes.jsonl").write_text('{"who": "a", "ranks": [], "weight": 1}\n', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"votes\.jsonl, row 1: nothing is ranked$"):
+        read_records(tmp_path / "votes.jsonl", Vote)
+
+
 def test_a_record_is_one_line_of_json(tmp_path: Path):
     write_records([Pair("a", "\u00e9")], tmp_path / "pairs.jsonl")
     assert (tmp_path / "pairs.jsonl").read_bytes() == '{"question": "a", "answer": "\u00e9"}\n'.encode()
@@ -46,9 +70,12 @@ def test_text_that_is_not_utf8_is_refused_by_file_and_byte(tmp_path: Path):
     ("line", "message"),
     [
         ('{"question": "a"}', r"pairs\.jsonl, row 2: the field 'answer' is missing; there are \['question'\]"),
-        ('{"question": "a", "answer": 3}', r"pairs\.jsonl, row 2: the field 'answer' is int, expected text"),
-        ('["a", "b"]', r"pairs\.jsonl, row 2: expected an object, got list"),
-        ('{"question": ', r"pairs\.jsonl, row 2: not JSON"),
+        (
+            '{"question": "a", "answer": 3}',
+            r"pairs\.jsonl, row 2: the field 'answer' is 3; expected a valid string",
+        ),
+        ('["a", "b"]', r"pairs\.jsonl, row 2: the row is \['a', 'b'\]; expected an object"),
+        ('{"question": ', r"pairs\.jsonl, row 2: not JSON \(EOF"),
     ],
 )
 def test_a_broken_row_is_refused_by_file_and_number(tmp_path: Path, line: str, message: str):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from components.tasks.files import write_records
-from components.tasks.multiple_choice import Choice, Item, context, drawn, pair, read_choices, read_hellaswag
+from components.tasks.files import read_records, write_records
+from components.tasks.multiple_choice import Choice, Item, context, drawn, pair, read_hellaswag
 
 REAL = Path(__file__).parents[3].parent / "shared/data/hellaswag/hellaswag_1000.jsonl"
 
@@ -134,4 +134,4 @@ def test_an_ending_that_cleaning_has_emptied_is_never_chosen_by_character():
 
 def test_choices_are_read_as_they_were_written(tmp_path):
     write_records([CHOICE], tmp_path / "choices.jsonl")
-    assert read_choices(tmp_path / "choices.jsonl") == [CHOICE]
+    assert read_records(tmp_path / "choices.jsonl", Choice) == [CHOICE]

@@ -5,10 +5,10 @@ import pytest
 
 from components.scoring.comparison import Spread
 from components.scoring.statistics import Interval
-from pipeline.builds import git, opened
 from pipeline.commands.compare import lines
-from pipeline.compared import Compared, Scatter
-from pipeline.seeds import _full_name
+from pipeline.comparison.builds import git, opened
+from pipeline.comparison.comparison import Compared, Scatter
+from pipeline.comparison.seeds import _full_name
 
 OF_THREE = "mean and standard deviation of 3 runs of A and 3 of B"
 

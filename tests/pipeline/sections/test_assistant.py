@@ -1,12 +1,12 @@
-"""The numbers are those that test_findings.py works out."""
+"""The numbers are those that findings/test_assistant.py works out."""
 
 import json
 
 import pytest
 
 from components.page.facts import Dot, Estimate, Intervals, Table, Text
-from pipeline import findings
-from pipeline.findings import Resampling
+from pipeline.findings.findings import gather
+from pipeline.findings.resampling import Resampling
 from pipeline.sections import assistant
 
 HOW = Resampling(resamples=4000, confidence=0.95, seed=1)
@@ -14,7 +14,7 @@ HOW = Resampling(resamples=4000, confidence=0.95, seed=1)
 
 @pytest.fixture
 def blocks(build):
-    return assistant.scores(findings.gather(HOW))
+    return assistant.scores(gather(HOW))
 
 
 def test_every_models_score_is_a_percentage_with_its_interval(blocks):
@@ -55,7 +55,7 @@ def test_a_model_that_is_worse_is_said_to_be_worse(build):
     path.write_text(
         path.read_text().replace('"tuned"', '"x"').replace('"untuned"', '"tuned"').replace('"x"', '"other"')
     )
-    found = findings.gather(HOW)
+    found = gather(HOW)
     assert assistant.scores(found)[1].rows[0][-1] == "excludes zero, worse"
     assert assistant.conclusion(found, "exact_match") == (
         "By exact match, on 4 held-out questions, the tuned model is worse than other (the interval of the difference "
@@ -65,7 +65,7 @@ def test_a_model_that_is_worse_is_said_to_be_worse(build):
 
 
 def test_a_judging_model_shows_how_many_verdicts_could_be_read(judged):
-    drawn, differences = assistant.scores(findings.gather(HOW))  # one kind of question: no figure by kind
+    drawn, differences = assistant.scores(gather(HOW))  # one kind of question: no figure by kind
     assert drawn.unit == "points"
     assert [row.label for row in drawn.rows] == ["tuned", "untuned"]
     assert drawn.note == (
@@ -79,7 +79,7 @@ def test_a_judging_model_shows_how_many_verdicts_could_be_read(judged):
 def test_a_judge_that_was_never_readable_is_told_in_a_sentence(judged):
     path = judged / "data/scores/scores.jsonl"
     path.write_text('{"model": "tuned", "id": "c1", "judge": "j", "value": null, "unit": "points", "reason": "?"}\n')
-    found = findings.gather(HOW)
+    found = gather(HOW)
     assert assistant.scores(found) == [Text("No verdict of j could be read: tuned 0 of 1.")]
     assert assistant.conclusion(found, "j") == "By j the tuned model could not be compared."
     assert assistant.answers("j") == []
@@ -113,7 +113,7 @@ def test_long_answers_are_cut_and_empty_ones_named(build):
 
 
 def test_a_likelihood_is_shown_in_nats_with_how_many_were_measured(likely):
-    found = findings.gather(HOW)
+    found = gather(HOW)
     drawn, differences = (block for block in assistant.scores(found)[3:5])
     assert (drawn.title, drawn.unit, drawn.digits) == (
         "Scores by likelihood of the expected answer",
@@ -130,5 +130,5 @@ def test_answers_are_sorted_by_a_judge_of_answers_never_by_likelihood(likely):
     path = likely / "data/scores/scores.jsonl"
     rows = [line for line in path.read_text().splitlines(keepends=True) if "likelihood" in line]
     path.write_text("".join(rows))
-    made = assistant.section(findings.gather(HOW))
+    made = assistant.section(gather(HOW))
     assert [getattr(block, "title", "")[:6] for block in made.blocks] == ["Traini", "Scores", "The tu", "The tu"]

@@ -1,4 +1,4 @@
-"""The build's numbers are those of conftest.py; the scores are worked out in test_labelled.py."""
+"""The build's numbers are those of conftest.py; the scores are worked out in findings/test_classifier.py."""
 
 import json
 from dataclasses import replace
@@ -7,8 +7,9 @@ import pytest
 
 from components.page.facts import ConfusionMatrix, Curves, Estimate, Intervals, Table, Text
 from components.scoring.statistics import Interval
-from pipeline import findings, paths
-from pipeline.findings import Resampling
+from pipeline import paths
+from pipeline.findings.findings import gather
+from pipeline.findings.resampling import Resampling
 from pipeline.sections import classifier
 
 HOW = Resampling(resamples=4000, confidence=0.95, seed=1)
@@ -16,7 +17,7 @@ HOW = Resampling(resamples=4000, confidence=0.95, seed=1)
 
 @pytest.fixture
 def found(build):
-    return findings.gather(HOW)
+    return gather(HOW)
 
 
 def blocks(section, kind):
@@ -47,9 +48,10 @@ def test_what_it_is_better_and_worse_than_is_said(found):
     ends = ((0.25, 0.125, 0.5), (-0.25, -0.5, -0.125), (0.25, 0.0, 0.5))
     differences = tuple(
         replace(each, accuracy=Interval(*three, 4))
-        for each, three in zip(found.labelled.differences, ends, strict=True)
+        for each, three in zip(found.classifier.differences, ends, strict=True)
     )
-    said = classifier.section(replace(found, labelled=replace(found.labelled, differences=differences))).blocks[0].text
+    told_apart = replace(found, classifier=replace(found.classifier, differences=differences))
+    said = classifier.section(told_apart).blocks[0].text
     assert said.endswith(
         "Its accuracy is above that of untuned (the interval of the difference excludes zero). Its accuracy is below "
         "that of bag of words (the interval of the difference excludes zero). It is not told apart from majority (the "
@@ -84,9 +86,9 @@ def test_the_confusion_matrix_counts_texts(found):
 
 
 def test_the_step_whose_weights_were_kept_is_said(build):
-    said = classifier.section(findings.gather(HOW)).blocks[-1].text
+    said = classifier.section(gather(HOW)).blocks[-1].text
     assert said == "Kept are the weights after step 1 of 2 (counted from 0), with a validation loss of 2.250 nats."
     path = paths.metrics("finetune_classifier")
     given = {name: value for name, value in json.loads(path.read_text()).items() if not name.startswith("kept")}
     path.write_text(json.dumps(given))
-    assert classifier.section(findings.gather(HOW)).blocks[-1].text.startswith("No step was made")
+    assert classifier.section(gather(HOW)).blocks[-1].text.startswith("No step was made")

@@ -1,8 +1,8 @@
 import pytest
 
 from components.page.facts import Headline, Text
-from pipeline import findings
-from pipeline.findings import Resampling
+from pipeline.findings.findings import gather
+from pipeline.findings.resampling import Resampling
 from pipeline.sections import headline
 
 HOW = Resampling(resamples=4000, confidence=0.95, seed=1)
@@ -10,7 +10,7 @@ HOW = Resampling(resamples=4000, confidence=0.95, seed=1)
 
 @pytest.fixture
 def found(build):
-    return findings.gather(HOW)
+    return gather(HOW)
 
 
 def blocks(section, kind):
@@ -36,7 +36,7 @@ def test_the_headline_holds_each_number_beside_what_it_must_beat(found):
 
 
 def test_a_likelihood_is_told_in_words_and_takes_no_figures_place(likely):
-    made = headline.section(findings.gather(HOW))
+    made = headline.section(gather(HOW))
     (figures,), (text,) = blocks(made, Headline), blocks(made, Text)
     assert [each.label for each in figures.figures][2:] == ["Assistant, exact match"]
     assert "By likelihood of the expected answer, on 3 held-out questions, the tuned model is better" in text.text

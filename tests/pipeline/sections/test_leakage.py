@@ -1,13 +1,13 @@
-"""The build's numbers are those of conftest.py; the clean ones are worked out in test_findings.py."""
-
-import json
+"""The build's numbers are those of conftest.py; the clean ones are worked out in findings/test_leakage.py."""
 
 import pytest
 
+from components.overlap.found import Overlap
 from components.page.facts import Estimate, Table, Text
 from components.page.page import html
-from pipeline import findings
-from pipeline.findings import Resampling
+from components.tasks.files import write_records
+from pipeline.findings.findings import gather
+from pipeline.findings.resampling import Resampling
 from pipeline.sections import leakage, page
 
 HOW = Resampling(resamples=4000, confidence=0.95, seed=1)
@@ -15,7 +15,7 @@ HOW = Resampling(resamples=4000, confidence=0.95, seed=1)
 
 @pytest.fixture
 def found(build):
-    return findings.gather(HOW)
+    return gather(HOW)
 
 
 def test_the_table_has_each_pair_of_sides_with_its_share_and_the_most(build):
@@ -50,7 +50,7 @@ def test_scores_without_what_overlaps_stand_beside_those_on_all(found):
 
 def test_where_nothing_overlaps_two_sentences_say_so(build):
     (build / "data/overlap/overlaps.jsonl").write_text("")
-    assert leakage.section(findings.gather(HOW)).blocks[1:] == (
+    assert leakage.section(gather(HOW)).blocks[1:] == (
         Text("None of the 4 test texts of the classifier is touched."),
         Text("None of the assistant's test questions is touched."),
     )
@@ -58,9 +58,9 @@ def test_where_nothing_overlaps_two_sentences_say_so(build):
 
 def test_where_all_overlaps_two_sentences_say_so(build):
     ids = {"classification test": "1234", "judge items": ["c1", "c2", "n1", "n2"]}
-    rows = [{"held_out": side, "id": id} for side, its in ids.items() for id in its]
-    (build / "data/overlap/overlaps.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = findings.gather(HOW)
+    overlaps = [Overlap(side, "train", "exact", id, "a.txt", 1.0) for side, its in ids.items() for id in its]
+    write_records(overlaps, build / "data/overlap/overlaps.jsonl")
+    found = gather(HOW)
     assert leakage.section(found).blocks[1:] == (
         Text("Each of the 4 test texts of the classifier is touched: none is left to score."),
         Text("Each of the 4 test questions is touched: none is left to score."),
@@ -68,7 +68,7 @@ def test_where_all_overlaps_two_sentences_say_so(build):
 
 
 def test_a_build_judged_by_a_model_that_could_not_be_read_on_some_answers_has_the_table_too(judged):
-    found = findings.gather(HOW)
+    found = gather(HOW)
     table = leakage.section(found).blocks[-1]
     assert table.rows[0][:2] == ("tuned", 2)
     assert table.rows[2] == ("untuned (shown examples)", 0, None, 0, None)

@@ -4,8 +4,8 @@ import pytest
 
 from components.page.facts import Text
 from components.page.page import html
-from pipeline import findings
-from pipeline.findings import Resampling
+from pipeline.findings.findings import gather
+from pipeline.findings.resampling import Resampling
 from pipeline.sections import page, training
 
 HOW = Resampling(resamples=4000, confidence=0.95, seed=1)
@@ -13,7 +13,7 @@ HOW = Resampling(resamples=4000, confidence=0.95, seed=1)
 
 @pytest.fixture
 def found(build):
-    return findings.gather(HOW)
+    return gather(HOW)
 
 
 def test_the_page_has_its_nine_sections_and_gives_the_same_bytes_twice(found):
@@ -29,7 +29,7 @@ def test_the_page_has_its_nine_sections_and_gives_the_same_bytes_twice(found):
         "Data checks",
         "Weights, versions and machine",
     ]
-    assert html(facts) == html(page.facts(findings.gather(HOW)))
+    assert html(facts) == html(page.facts(gather(HOW)))
 
 
 @pytest.mark.parametrize("text", [None, "step,training_loss,learning_rate,gradient_norm,validation_loss\n"])
@@ -39,14 +39,14 @@ def test_no_steps_are_told_in_a_sentence_and_the_page_still_stands(build, text):
         path.unlink()
         if text is not None:
             path.write_text(text)
-    facts = page.facts(findings.gather(HOW))
+    facts = page.facts(gather(HOW))
     said = Text("pretrain took no step: the first weights stayed as they were.")
     assert said in facts.sections[3].blocks
     assert "finetune_instructions took no step" in html(facts)
 
 
 def test_a_build_judged_by_a_model_alone_has_a_page_too(judged):
-    shown = html(page.facts(findings.gather(HOW)))
+    shown = html(page.facts(gather(HOW)))
     assert "Assistant, llama3:8b" in shown
     assert "tuned 3 of 4" in shown
 

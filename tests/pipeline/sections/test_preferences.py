@@ -1,23 +1,24 @@
-"""The numbers are those that test_findings.py works out."""
+"""The numbers are those that findings/test_preferences.py works out."""
 
 import dataclasses
 
 from components.page.facts import Curves, Estimate, Table, Text
 from components.page.page import html
 from components.scoring.statistics import Interval
-from pipeline import findings
-from pipeline.findings import Comparison, Resampling
+from pipeline.findings.assistant import Comparison
+from pipeline.findings.findings import gather
+from pipeline.findings.resampling import Resampling
 from pipeline.sections import page, preferences
 
 HOW = Resampling(resamples=4000, confidence=0.95, seed=1)
 
 
 def test_without_a_step_there_is_no_section(build):
-    assert preferences.sections(findings.gather(HOW)) == ()
+    assert preferences.sections(gather(HOW)) == ()
 
 
 def test_the_section_holds_what_it_comes_to_the_curve_the_pairs_and_what_has_changed(preferred):
-    (section,) = preferences.sections(findings.gather(HOW))
+    (section,) = preferences.sections(gather(HOW))
     assert [type(block) for block in section.blocks] == [Text, Curves, Table, Table]
     assert section.blocks[0].text == (
         "By exact match, on 4 held-out questions, the preferred model is not told apart from the tuned one: 50.0 "
@@ -36,7 +37,7 @@ def test_the_section_holds_what_it_comes_to_the_curve_the_pairs_and_what_has_cha
 
 
 def test_the_section_stands_behind_the_assistants(preferred):
-    facts = page.facts(findings.gather(HOW))
+    facts = page.facts(gather(HOW))
     titles = [section.title for section in facts.sections]
     assert titles[titles.index("The assistant") + 1] == "Preferences"
     assert "Answers that have changed" in html(facts)
@@ -57,6 +58,6 @@ def test_weights_that_no_step_moved_are_said_to_be_the_tuned_models(preferred):
     for name in ("responses/responses", "scores/scores"):
         path = preferred / f"data/{name}.jsonl"
         path.write_text("".join(line for line in path.read_text().splitlines(True) if "preferred" not in line))
-    (section,) = preferences.sections(findings.gather(HOW))
+    (section,) = preferences.sections(gather(HOW))
     assert section.blocks[0].text.startswith("The preferred model has the tuned model's weights")
     assert len(section.blocks) == 3

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from components.gpt import checkpoint
-from components.tasks.multiple_choice import read_choices
+from components.tasks.files import read_records
+from components.tasks.multiple_choice import Choice
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from components.windows.windows import Windows
@@ -109,7 +110,7 @@ def test_right_endings_are_counted_zero_and_one_shot_from_the_same_items(run):
     (paths.RAW_TASKS / "items.jsonl").write_text("".join(json.dumps(each) + "\n" for each in items))
     how = {"file": "items.jsonl", "shots": [0, 1], "most": None, "batch_size": 3, "seed": 1}
     run("evaluate", {"multiple_choice": how})
-    choices = read_choices(paths.CHOICES)
+    choices = read_records(paths.CHOICES, Choice)
     assert [(each.shots, each.answer) for each in choices] == [(shots, k % 2) for shots in (0, 1) for k in range(4)]
     zero = choices[:4]
     assert len({each.nats for each in zero}) == 1  # four times the same item, whose answers are two of each kind

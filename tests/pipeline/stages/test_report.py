@@ -5,7 +5,7 @@ import pytest
 from mlflow import MlflowClient
 
 from pipeline import paths, settings, tracking
-from pipeline.findings import Resampling
+from pipeline.findings.resampling import Resampling
 from pipeline.stages import report
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")  # MLflow's own

@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from components.scoring.response import Response
+from components.scoring.response import CONSTANT, COPY, SHOWN, TUNED, UNTUNED, Response
 from components.tasks.files import read_json_lines, write_records
 from pipeline import paths, settings
 from pipeline.settings import SettingsError
-from pipeline.stages.respond import SHOWN, TUNED, UNTUNED
-from pipeline.stages.score import CONSTANT, COPY, ScoreSettings, know_nothing
+from pipeline.stages.score import ScoreSettings, know_nothing
 
 RECORDS = [
     {"instruction": "Add.", "input": "1 and 1", "output": "It is 2.", "first": "It is 2.", "second": "3"},

@@ -3,11 +3,10 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from components.scoring.agreement import Agreement
 from components.scoring.score import Score
-from components.tasks.files import read_json_lines
+from components.tasks.files import read_records
 from pipeline import paths
 
 Agree = Callable[[Sequence[float], Sequence[float], Sequence[str]], Agreement]
@@ -36,9 +35,8 @@ def calibrate(agree: Agree) -> tuple[Calibrated, ...]:
 
     `agree` compares the scores of the same answers, with the record of each: the answers to a record are alike.
     """
-    rows: Any = read_json_lines(paths.SCORES / "calibration.jsonl")
     by_judge: defaultdict[str, dict[tuple[str, str], float | None]] = defaultdict(dict)
-    for each in (Score(**row) for row in rows):
+    for each in read_records(paths.CALIBRATION_LINES, Score):
         by_judge[each.judge][each.model, each.id] = each.value
     if not by_judge:
         return ()
@@ -53,7 +51,7 @@ def calibrate(agree: Agree) -> tuple[Calibrated, ...]:
     return tuple(found)
 
 
-def headlines(found: Sequence[Calibrated]) -> dict[str, float]:
+def numbers(found: Sequence[Calibrated]) -> dict[str, float]:
     """Return each judge's correlations by name, their intervals as `_low` and `_high`, and the share it scored."""
     given: dict[str, float] = {}
     for each in found:

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from components.scoring import comparison
 from components.scoring.comparison import Paired, Spread
 from components.scoring.statistics import Interval
-from pipeline import changes, records, seeds
-from pipeline.builds import Build
-from pipeline.changes import Change
-from pipeline.findings import Resampling
+from pipeline.comparison import changes, records, seeds
+from pipeline.comparison.builds import Build
+from pipeline.comparison.changes import Change
+from pipeline.findings.resampling import Resampling
 
 ENDS = ("_low", "_high")  # what the report calls the ends of an interval: no numbers of their own
 

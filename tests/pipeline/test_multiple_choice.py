@@ -10,8 +10,8 @@ from components.gpt.model import GPT, GPTConfig
 from components.gpt.weights import write_published
 from components.tasks.multiple_choice import Choice
 from components.tokenizer.bpe import Tokenizer
-from pipeline import choosing, paths
-from pipeline.choosing import MultipleChoiceSettings
+from pipeline import multiple_choice, paths
+from pipeline.multiple_choice import MultipleChoiceSettings
 
 REAL = Path(__file__).parents[3] / "shared/data"
 TWENTY = {"file": "items.jsonl", "most": None, "batch_size": 7, "seed": 1}
@@ -69,14 +69,14 @@ def by_transformers(model, folder):
 
 def test_twenty_real_items_are_scored_as_by_transformers_and_by_hand(items, model, tmp_path):
     expected = by_transformers(model, tmp_path / "published")
-    found = choosing.choices(MultipleChoiceSettings(shots=(0,), **TWENTY), model)
+    found = multiple_choice.choices(MultipleChoiceSettings(shots=(0,), **TWENTY), model)
     for choice, (nats, characters, answer) in zip(found, expected, strict=True):
         assert choice.nats == pytest.approx(nats, abs=1e-3)
         assert (list(choice.characters), choice.answer) == (characters, answer)
     right = sum(max(range(4), key=nats.__getitem__) == answer for nats, _, answer in expected)
     normed = [[each / length for each, length in zip(*row[:2], strict=True)] for row in expected]
     right_norm = sum(max(range(4), key=own.__getitem__) == row[2] for own, row in zip(normed, expected, strict=True))
-    assert choosing.accuracies(found) == {
+    assert multiple_choice.accuracies(found) == {
         "multiple_choice_items": 20,
         "multiple_choice_0_shot_accuracy": right / 20,
         "multiple_choice_0_shot_accuracy_norm": right_norm / 20,
@@ -85,17 +85,17 @@ def test_twenty_real_items_are_scored_as_by_transformers_and_by_hand(items, mode
 
 
 def test_each_number_of_shots_scores_the_same_items_and_long_ones_are_cut(items, model):
-    found = choosing.choices(MultipleChoiceSettings(shots=(0, 1, 8), **TWENTY | {"most": 3}), model)
+    found = multiple_choice.choices(MultipleChoiceSettings(shots=(0, 1, 8), **TWENTY | {"most": 3}), model)
     assert [each.shots for each in found] == [0, 0, 0, 1, 1, 1, 8, 8, 8]
     assert len({each.id for each in found}) == 3
     assert len({each.nats for each in found}) == 9
-    cut = [choosing.accuracies(found)[f"multiple_choice_{shots}_shot_contexts_cut"] for shots in (0, 1, 8)]
+    cut = [multiple_choice.accuracies(found)[f"multiple_choice_{shots}_shot_contexts_cut"] for shots in (0, 1, 8)]
     assert cut == [0, 0, 3]  # eight items are longer than the 256 tokens that the model reads
 
 
 def test_how_many_are_read_side_by_side_moves_no_likelihood(items, model):
     one, many = (
-        choosing.choices(MultipleChoiceSettings(shots=(1,), **TWENTY | {"batch_size": size, "most": 4}), model)
+        multiple_choice.choices(MultipleChoiceSettings(shots=(1,), **TWENTY | {"batch_size": size, "most": 4}), model)
         for size in (1, 16)
     )
     for a, b in zip(one, many, strict=True):
@@ -103,12 +103,12 @@ def test_how_many_are_read_side_by_side_moves_no_likelihood(items, model):
 
 
 def test_no_choices_have_no_accuracy():
-    assert choosing.accuracies([]) == {}
+    assert multiple_choice.accuracies([]) == {}
 
 
 def test_accuracy_is_by_the_whole_and_by_character():
     right = Choice("1", "g", 5, 1, (-6.0, -5.0), (12, 5), (3, 2), is_cut=True)  # by character -0.5 and -1
-    assert choosing.accuracies([right]) == {
+    assert multiple_choice.accuracies([right]) == {
         "multiple_choice_items": 1,
         "multiple_choice_5_shot_accuracy": 1.0,
         "multiple_choice_5_shot_accuracy_norm": 0.0,
@@ -129,10 +129,10 @@ def test_an_ending_longer_than_the_context_is_named_before_anything_is_scored(it
         r"the model reads 20 at once; take out its row"
     )
     with pytest.raises(ValueError, match=said):
-        choosing.choices(MultipleChoiceSettings(shots=(0,), **TWENTY), model)
+        multiple_choice.choices(MultipleChoiceSettings(shots=(0,), **TWENTY), model)
 
 
 def test_more_worked_examples_than_there_are_name_the_setting(items, model):
     said = r"evaluate\.multiple_choice\.shots has 40: hellaswag-1: \d+ other items to draw 40 worked examples from; "
     with pytest.raises(ValueError, match=said):
-        choosing.choices(MultipleChoiceSettings(shots=(0, 40), **TWENTY), model)
+        multiple_choice.choices(MultipleChoiceSettings(shots=(0, 40), **TWENTY), model)

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from components.scoring.statistics import Interval, Mean
-from components.tasks import multiple_choice
+from components.tasks.files import read_records
+from components.tasks.multiple_choice import Choice
 from pipeline import paths
 
 
 @dataclass(frozen=True)
-class Picked:
+class Chosen:
     """How often the right ending of an item was chosen, behind so many worked examples."""
 
     shots: int
@@ -29,19 +30,19 @@ class Picked:
     """Items that were too long for the model and lost their beginning."""
 
 
-def gather(mean: Mean) -> tuple[Picked, ...]:
+def gather(mean: Mean) -> tuple[Chosen, ...]:
     """Return how often the right ending was chosen, by number of shots, in the order of the choices."""
     found = []
-    choices = multiple_choice.read_choices(paths.CHOICES)
+    choices = read_records(paths.CHOICES, Choice)
     for shots in dict.fromkeys(each.shots for each in choices):
         own = [each for each in choices if each.shots == shots]
         groups = [each.group for each in own]
 
-        def share(chosen: str, own: Sequence[multiple_choice.Choice] = own) -> list[float]:
+        def share(chosen: str, own: Sequence[Choice] = own) -> list[float]:
             return [float(getattr(each, chosen) == each.answer) for each in own]
 
         found.append(
-            Picked(
+            Chosen(
                 shots,
                 accuracy=mean(share("likeliest"), groups),
                 accuracy_norm=mean(share("likeliest_by_character"), groups),

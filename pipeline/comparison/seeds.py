@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import paths, processes
-from pipeline.builds import REPORT, Build, git
+from pipeline.comparison.builds import REPORT, Build, git
 
 DVC = (sys.executable, "-m", "dvc")
 

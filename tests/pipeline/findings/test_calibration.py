@@ -2,8 +2,9 @@
 
 import pytest
 
-from pipeline import calibration, findings
-from pipeline.findings import Resampling
+from pipeline.findings import calibration, headline
+from pipeline.findings.findings import gather
+from pipeline.findings.resampling import Resampling
 
 HOW = Resampling(resamples=500, confidence=0.95, seed=1)
 
@@ -20,11 +21,11 @@ def test_every_judge_stands_beside_the_first_rater_on_the_answers_that_both_have
 
 def test_a_build_without_calibration_has_none(build):
     assert calibration.calibrate(HOW.agreement) == ()
-    assert not [name for name in findings.headlines(findings.gather(HOW)) if name.startswith("calibration")]
+    assert not [name for name in headline.numbers(gather(HOW)) if name.startswith("calibration")]
 
 
 def test_the_headlines_have_each_correlation_with_its_ends_and_the_share_scored(calibrated):
-    found = findings.headlines(findings.gather(HOW))
+    found = headline.numbers(gather(HOW))
     its = {name: value for name, value in found.items() if name.startswith("calibration")}
     ends = [f"{name}{end}" for name in ("pearson", "spearman", "kendall") for end in ("", "_low", "_high")]
     assert its.keys() == {

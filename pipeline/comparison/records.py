@@ -6,16 +6,20 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from components.overlap.found import Overlap
 from components.scoring.comparison import Value
 from components.scoring.margin import Margin
-from components.scoring.response import Response
+from components.scoring.response import CONSTANT, TUNED, Response
+from components.scoring.score import Score
 from components.tasks.files import read_json_lines, read_records
-from components.tasks.multiple_choice import read_choices
+from components.tasks.multiple_choice import Choice
 from pipeline import paths, predictions
-from pipeline.findings import CONSTANT, QUESTIONS, TEXTS, TUNED, labeller, name_of
+from pipeline.findings.headline import labeller, name_of
+from pipeline.findings.leakage import QUESTIONS, TEXTS
 
+R = TypeVar("R", Choice, Margin, Overlap, Score)
 Values = Mapping[str, Value]
 """By the id of the record."""
 
@@ -54,14 +58,14 @@ def _labelled(row: Mapping[str, str], texts: Mapping[str, str]) -> Value:
 
 def _scores(folder: Path) -> dict[str, Values]:
     """Return the verdicts on each model's answers that could be read, and by how much the tuned model's are better."""
-    answered = folder / paths.RESPONSES / "responses.jsonl"
+    answered = folder / paths.RESPONSE_LINES
     if not answered.is_file():
         return {}
     asked = {each.id: each for each in read_records(answered, Response)}
     given: defaultdict[tuple[str, str], dict[str, float]] = defaultdict(dict)
-    for row in _lines(folder / paths.SCORES / "scores.jsonl"):
-        if row["value"] is not None and row["id"] in asked:
-            given[row["model"], row["judge"]][row["id"]] = row["value"]
+    for each in _records(folder / paths.SCORE_LINES, Score):
+        if each.value is not None and each.id in asked:
+            given[each.model, each.judge][each.id] = each.value
     found = {name_of(*names): _named(asked, numbers) for names, numbers in given.items()}
     for (other, judge), theirs in given.items():
         tuned = given.get((TUNED, judge), {})
@@ -88,7 +92,7 @@ def _choices(folder: Path) -> dict[str, Values]:
     What an item says is not kept: its source, the place of the right ending and the lengths of all stand for it.
     """
     found: defaultdict[str, dict[str, Value]] = defaultdict(dict)
-    for each in read_choices(folder / paths.CHOICES) if (folder / paths.CHOICES).is_file() else []:
+    for each in _records(folder / paths.CHOICES, Choice):
         asked = json.dumps([each.group, each.answer, each.characters])
         name = f"multiple_choice_{each.shots}_shot_accuracy"
         for its, chosen in ((name, each.likeliest), (f"{name}_norm", each.likeliest_by_character)):
@@ -99,7 +103,7 @@ def _choices(folder: Path) -> dict[str, Values]:
 def _margins(folder: Path) -> dict[str, Values]:
     """Return by how much the lead of each pair's preferred answer has grown, and whether it has, by held-out split."""
     found: defaultdict[str, dict[str, Value]] = defaultdict(dict)
-    margins = [Margin(**row) for row in _lines(folder / paths.MARGINS)]
+    margins = _records(folder / paths.MARGINS, Margin)
     fields = ("instruction", "input", "chosen", "rejected")
     for split in dict.fromkeys(each.split for each in margins):
         pairs = _lines(folder / paths.PREFERENCES / f"{split}.jsonl")
@@ -118,7 +122,11 @@ def _clean(found: Mapping[str, Values], touched: Collection[str]) -> dict[str, V
 
 def _touched(folder: Path, sides: Collection[str]) -> set[str]:
     """Return the ids of the records of some held-out sides that overlap anything that was trained on."""
-    return {row["id"] for row in _lines(folder / paths.OVERLAPS) if row["held_out"] in sides}
+    return {each.id for each in _records(folder / paths.OVERLAPS, Overlap) if each.held_out in sides}
+
+
+def _records(path: Path, kind: type[R]) -> list[R]:
+    return read_records(path, kind) if path.is_file() else []
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from pipeline import builds, changes
-from pipeline.builds import Build, Stage
-from pipeline.changes import Change
+from pipeline.comparison import builds, changes
+from pipeline.comparison.builds import Build, Stage
+from pipeline.comparison.changes import Change
 
 
 @pytest.fixture

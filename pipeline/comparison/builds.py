@@ -23,8 +23,8 @@ FOLDER = Path("build")  # of an MLflow run's artifacts
 OUTPUTS = (
     *(predictions.file(who) for who in predictions.WHO),
     paths.CLASSIFICATION / "test.jsonl",
-    paths.RESPONSES / "responses.jsonl",
-    paths.SCORES / "scores.jsonl",
+    paths.RESPONSE_LINES,
+    paths.SCORE_LINES,
     paths.OVERLAPS,
     paths.CHOICES,
     *(paths.PREFERENCES / f"{split}.jsonl" for split in ("validation", "test")),

@@ -3,8 +3,10 @@ import json
 import pytest
 
 from components.scoring.comparison import Value
-from pipeline import findings, records
-from pipeline.findings import Resampling
+from pipeline.comparison import records
+from pipeline.findings import headline
+from pipeline.findings.findings import gather
+from pipeline.findings.resampling import Resampling
 
 
 def test_each_test_text_is_right_or_not_and_is_known_by_what_it_is(build):
@@ -64,14 +66,14 @@ def test_each_pair_of_answers_is_known_by_what_it_is(preferred):
 @pytest.mark.parametrize("which", ["build", "judged", "chosen", "preferred"])
 def test_their_means_are_the_headline_numbers(which, request):
     folder = request.getfixturevalue(which)
-    headlines = findings.headlines(findings.gather(Resampling(resamples=10, confidence=0.95, seed=1)))
-    found = {name: each for name, each in records.values(folder).items() if name in headlines}
+    known = headline.numbers(gather(Resampling(resamples=10, confidence=0.95, seed=1)))
+    found = {name: each for name, each in records.values(folder).items() if name in known}
     assert {name: sum(v.number for v in each.values()) / len(each) for name, each in found.items()} == {
-        name: headlines[name] for name in found
+        name: known[name] for name in found
     }
     single = {"touched", "coverage", "f1", "calibration_error", "average_precision", "byte", "low", "high"}
     assert [
-        name for name in headlines if name not in found and not name.removesuffix("_clean").endswith(tuple(single))
+        name for name in known if name not in found and not name.removesuffix("_clean").endswith(tuple(single))
     ] == []
 
 

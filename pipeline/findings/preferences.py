@@ -2,11 +2,10 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any
 
 from components.scoring.margin import Margin
 from components.scoring.statistics import Interval, Mean
-from components.tasks.files import read_json_lines
+from components.tasks.files import read_records
 from pipeline import paths
 
 
@@ -27,10 +26,9 @@ class Preferences:
 
 def gather(mean: Mean) -> tuple[Preferences, ...]:
     """Return what the pairs of each held-out split say, with intervals; none where nothing was taught."""
-    rows: Any = read_json_lines(paths.MARGINS)
     by_split: defaultdict[str, list[Margin]] = defaultdict(list)
-    for row in rows:
-        by_split[row["split"]].append(Margin(**row))
+    for each in read_records(paths.MARGINS, Margin):
+        by_split[each.split].append(each)
     return tuple(
         Preferences(
             split,

@@ -1,9 +1,9 @@
 import pytest
 
-from pipeline.builds import git, opened
-from pipeline.compared import compare
-from pipeline.findings import Resampling
-from pipeline.seeds import _full_name
+from pipeline.comparison.builds import git, opened
+from pipeline.comparison.comparison import compare
+from pipeline.comparison.seeds import _full_name
+from pipeline.findings.resampling import Resampling
 
 HOW = Resampling(resamples=4000, confidence=0.95, seed=1)
 

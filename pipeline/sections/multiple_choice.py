@@ -1,15 +1,15 @@
 """Choices among endings, beside what knows nothing."""
 
 from components.page.facts import Column, Section, Table, Text, Value
-from pipeline.findings import Findings
+from pipeline.findings.findings import Findings
 from pipeline.sections.wording import estimate, percent
 
 
 def sections(found: Findings) -> tuple[Section, ...]:
     """Return one section, or none where there was nothing to choose."""
-    if not found.picked:
+    if not found.multiple_choice:
         return ()
-    first = found.picked[0]
+    first = found.multiple_choice[0]
     columns = (
         Column("worked examples"),
         *(Column(f"right, {way}", "%", 1) for way in ("likeliest", "by character", "by token")),
@@ -23,7 +23,7 @@ def sections(found: Findings) -> tuple[Section, ...]:
             *(100 * share for share in (each.chance, each.longest, each.shortest)),
             each.cut,
         )
-        for each in found.picked
+        for each in found.multiple_choice
     )
     note = (
         "Chosen is the ending with the greatest log-likelihood: of the whole (what others call acc), per character "

@@ -49,7 +49,7 @@ class LabelScores:
 
 
 @dataclass(frozen=True)
-class Labelled:
+class Classified:
     """All scores of the test texts."""
 
     scores: tuple[Scores, ...]
@@ -59,7 +59,7 @@ class Labelled:
     labels: tuple[LabelScores, ...]
 
 
-def gather(draw: Draw, without: Collection[str] = ()) -> Labelled:
+def gather(draw: Draw, without: Collection[str] = ()) -> Classified:
     """Return all scores with their intervals; `without` are ids of texts left out, never all."""
     its = {who: read(who).without(without) for who in WHO}
     classifier = its[CLASSIFIER]
@@ -71,7 +71,7 @@ def gather(draw: Draw, without: Collection[str] = ()) -> Labelled:
         return np.concatenate([*each_one, *differences, *labels], axis=1)
 
     found = iter(draw(statistic, classifier.groups))
-    return Labelled(
+    return Classified(
         tuple(Scores(who, *_next(found, len(MEASURES))) for who in WHO),
         tuple(Scores(who, *_next(found, len(MEASURES))) for who in WHO[1:]),
         tuple(

@@ -3,8 +3,9 @@ import shutil
 import pytest
 from mlflow import MlflowClient
 
-from pipeline import builds, tracking
-from pipeline.builds import git, opened
+from pipeline import tracking
+from pipeline.comparison import builds
+from pipeline.comparison.builds import git, opened
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")  # MLflow's own
 

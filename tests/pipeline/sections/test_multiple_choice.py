@@ -1,17 +1,17 @@
 from components.page.facts import Estimate, Text
-from pipeline import findings
-from pipeline.findings import Resampling
-from pipeline.sections import choices
+from pipeline.findings.findings import gather
+from pipeline.findings.resampling import Resampling
+from pipeline.sections import multiple_choice
 
 HOW = Resampling(resamples=4000, confidence=0.95, seed=1)
 
 
 def test_without_items_there_is_no_section(build):
-    assert choices.sections(findings.gather(HOW)) == ()
+    assert multiple_choice.sections(gather(HOW)) == ()
 
 
 def test_right_endings_stand_beside_chance_and_lengths(chosen):
-    (section,) = choices.sections(findings.gather(HOW))
+    (section,) = multiple_choice.sections(gather(HOW))
     said, table = section.blocks
     assert said == Text(
         "Of 4 items the base model completes 0.0 % rightly, by character and behind 0 worked examples. "

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline import paths
-from pipeline.builds import REPORT, Build
+from pipeline.comparison.builds import REPORT, Build
 
 ABSENT = "-"
 INPUTS = ("raw", "tokenizer", "tokens", "shards", "tasks")  # the folders of data that models are made from and asked of

@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline import seeds
-from pipeline.builds import git, opened
+from pipeline.comparison import seeds
+from pipeline.comparison.builds import git, opened
 
 
 def test_seeds_of_what_is_trained_change_and_no_others(two_builds):
