@@ -82,3 +82,15 @@ is copied from the prompt has the same tokens."""
 def spelled_out(template: Template) -> OwnTemplate:
     """Return a template's texts, of a built-in one those of its name."""
     return template if isinstance(template, OwnTemplate) else BUILT_IN[template]
+
+
+def openings(template: Template) -> list[str]:
+    r"""Return the first lines of its prompts, with and without an input, up to the record's own text; none is empty.
+
+    >>> openings("phi3")
+    ['<|user|>']
+    """
+    texts = spelled_out(template)
+    prompts = [texts.prompt, *([] if texts.no_input is None else [texts.no_input])]
+    begins = [each.format(instruction="\0", input="\0").partition("\0")[0].partition("\n")[0] for each in prompts]
+    return list(dict.fromkeys(filter(None, begins)))

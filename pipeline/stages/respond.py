@@ -13,20 +13,18 @@ from components.gpt import checkpoint
 from components.gpt.generate import PastContext, complete
 from components.gpt.likelihood import likelihoods
 from components.gpt.model import GPT
-from components.scoring.response import Response
-from components.scoring.score import Score
+from components.scoring.response import PREFERRED, SHOWN, TUNED, UNTUNED, Response
+from components.scoring.score import LIKELIHOOD, NATS, Score
 from components.tasks.files import read_records, write_records
 from components.tasks.instructions import Instruction, answer_in, completion, full, prompt, read_template
-from components.tasks.templates import Template
+from components.tasks.templates import Template, openings
 from components.tokenizer.bpe import Tokenizer
 from pipeline import checks, machine, paths, starting, tracking
 from pipeline.orchestration import gpu, io, stage
 
 log = logging.getLogger(__name__)
 
-TUNED, PREFERRED, UNTUNED, SHOWN = "tuned", "preferred", "untuned", "untuned, shown examples"
 BETWEEN = "\n\n"
-LIKELIHOOD = "likelihood"
 
 
 @dataclass(frozen=True)
@@ -69,69 +67,97 @@ def respond(respond: RespondSettings) -> None:
     record(numbers)
 
 
+@dataclass(frozen=True)
+class Round:
+    """One model, asked each record."""
+
+    name: str
+    """Whose answers they are."""
+    model: GPT
+    """Who answers."""
+    prompts: list[str]
+    """What it is shown, a text for each record."""
+
+
 @gpu
 def answer(settings: RespondSettings) -> dict[str, int]:
     """Answer with each model and write the responses, records in their order; return what was cut or left out."""
     records = read_records(paths.INSTRUCTIONS / "test.jsonl", Instruction)
     template = read_template(paths.INSTRUCTIONS / "task.json")
-    origin = json.loads((paths.ASSISTANT / "origin.json").read_text(encoding="utf-8"))
     tokenizer = Tokenizer.load(paths.TOKENIZER)
-    tuned, untuned = checkpoint.load(paths.ASSISTANT), starting.first_weights(origin["start_from"])
+    tuned = checkpoint.load(paths.ASSISTANT)
     room = tuned.config.context_length - settings.max_new_tokens
     if room < 1:
         raise ValueError(
             f"respond.max_new_tokens is {settings.max_new_tokens}; expected less than the "
             f"{tuned.config.context_length} tokens that the model reads at once"
         )
-    plain = [prompt(record, template) for record in records]
-    rounds: list[tuple[str, GPT, list[str]]] = [(TUNED, tuned, plain), (UNTUNED, untuned, plain)]
-    if has_preferred():
-        rounds.insert(1, (PREFERRED, checkpoint.load(paths.PREFERRED), plain))
-    if settings.examples:
-        shown = read_records(paths.INSTRUCTIONS / "train.jsonl", Instruction)
-        prompts = with_examples(records, shown, template, settings.examples, room, tokenizer)
-        rounds.append((SHOWN, untuned, prompts))
-    end = end_of_example(records, template)
+    ids = [record.id for record in records]
+    ends = ends_of_example(records, template)
     expected = [tokenizer.encode(completion(record, template)) for record in records]
     responses: list[Response] = []
     expectations: list[Score] = []
     too_long = 0
-    for name, model, prompts in rounds:
-        encoded = [tokenizer.encode(text) for text in prompts]
-        too_long += sum(len(ids) > room for ids in encoded)
-        written = complete(
-            model.to(machine.device()),
-            encoded,
-            settings.max_new_tokens,
-            temperature=settings.temperature,
-            top_k=settings.top_k,
-            top_p=settings.top_p,
-            stop_id=tokenizer.end_of_text,
-            seeds=[seed_of(each.id, settings.seed) for each in records],
-            past_context=settings.past_context,
-            batch_size=settings.batch_size,
-        )
-        answers = [tokenizer.decode(ids).strip() for ids in written]
-        if name == SHOWN:
-            answers = [text.split(end)[0].strip() for text in answers]
+    for each in rounds(tuned, records, template, settings.examples, room, tokenizer):
+        prompts = [tokenizer.encode(text) for text in each.prompts]
+        too_long += sum(len(its) > room for its in prompts)
+        answers = write(each.model.to(machine.device()), prompts, ids, settings, tokenizer)
+        if each.name == SHOWN:
+            answers = [cut(text, ends) for text in answers]
         responses += [
             Response(
-                name,
-                each.id,
-                each.kind,
-                each.group,
-                each.instruction,
-                each.input,
-                each.output,
+                each.name,
+                record.id,
+                record.kind,
+                record.group,
+                record.instruction,
+                record.input,
+                record.output,
                 answer_in(text, template),
             )
-            for each, text in zip(records, answers, strict=True)
+            for record, text in zip(records, answers, strict=True)
         ]
-        expectations += of_expected(name, model, [each.id for each in records], encoded, expected, settings.batch_size)
+        expectations += of_expected(each, ids, prompts, expected, settings.batch_size)
     with paths.whole(paths.RESPONSES) as folder:
-        write_records(responses, folder / "responses.jsonl")
-        write_records(expectations, folder / "likelihoods.jsonl")
+        write_records(responses, folder / paths.RESPONSE_LINES.name)
+        write_records(expectations, folder / paths.LIKELIHOOD_LINES.name)
     return {"records": len(records), "responses": len(responses), "prompts_cut": too_long}
+
+
+def rounds(
+    tuned: GPT, records: Sequence[Instruction], template: Template, examples: int, room: int, tokenizer: Tokenizer
+) -> list[Round]:
+    """Return the models with what each is shown; the untuned one a second time with worked examples, where asked."""
+    origin = json.loads((paths.ASSISTANT / "origin.json").read_text(encoding="utf-8"))
+    untuned = starting.first_weights(origin["start_from"])
+    plain = [prompt(record, template) for record in records]
+    found = [Round(TUNED, tuned, plain)]
+    if has_preferred():
+        found.append(Round(PREFERRED, checkpoint.load(paths.PREFERRED), plain))
+    found.append(Round(UNTUNED, untuned, plain))
+    if examples:
+        train = read_records(paths.INSTRUCTIONS / "train.jsonl", Instruction)
+        found.append(Round(SHOWN, untuned, with_examples(records, train, template, examples, room, tokenizer)))
+    return found
+
+
+def write(
+    model: GPT, prompts: Sequence[Sequence[int]], ids: Sequence[str], settings: RespondSettings, tokenizer: Tokenizer
+) -> list[str]:
+    """Return what a model writes after each prompt, without white space around it."""
+    written = complete(
+        model,
+        prompts,
+        settings.max_new_tokens,
+        temperature=settings.temperature,
+        top_k=settings.top_k,
+        top_p=settings.top_p,
+        stop_id=tokenizer.end_of_text,
+        seeds=[seed_of(id, settings.seed) for id in ids],
+        past_context=settings.past_context,
+        batch_size=settings.batch_size,
+    )
+    return [tokenizer.decode(each).strip() for each in written]
 
 
 def has_preferred() -> bool:
@@ -140,8 +166,7 @@ def has_preferred() -> bool:
 
 
 def of_expected(
-    name: str,
-    model: GPT,
+    asked: Round,
     ids: Sequence[str],
     prompts: Sequence[Sequence[int]],
     expected: Sequence[Sequence[int]],
@@ -151,15 +176,15 @@ def of_expected(
 
     Null where the answer alone is longer than the model reads at once.
     """
-    most = model.config.context_length
+    most = asked.model.config.context_length
     fitting = [place for place, answer in enumerate(expected) if len(answer) <= most]
-    found = likelihoods(model, [(prompts[place], expected[place]) for place in fitting], batch_size=batch_size)
+    found = likelihoods(asked.model, [(prompts[place], expected[place]) for place in fitting], batch_size=batch_size)
     values = {place: its.nats_per_token for place, its in zip(fitting, found, strict=True)}
     scores = []
     for place, (id, answer) in enumerate(zip(ids, expected, strict=True)):
         value = values.get(place)
         reason = "" if value is not None else f"{len(answer)} tokens; the model reads {most} at once"
-        scores.append(Score(name, id, LIKELIHOOD, value, "nats per token", reason))
+        scores.append(Score(asked.name, id, LIKELIHOOD, value, NATS, reason))
     return scores
 
 
@@ -191,19 +216,30 @@ def with_examples(
     return prompts
 
 
-def end_of_example(records: Sequence[Instruction], template: Template) -> str:
-    """Return what an answer behind examples ends before: a line's end, or a blank line where completions have lines.
+def ends_of_example(records: Sequence[Instruction], template: Template) -> list[str]:
+    """Return what an answer behind examples ends before, the first of them that comes.
 
-    An untuned model does not stop by itself: its answer ends where those of the examples do.
+    An untuned model does not stop by itself: its answer ends where those of the examples do. That is at a line's end;
+    where completions have several lines, at a blank line; where they have blank lines, at one before what the next
+    prompt begins with, which a template whose prompts begin with the record's own text does not tell.
     """
-    return BETWEEN if any("\n" in completion(each, template).strip() for each in records) else "\n"
+    completions = [completion(each, template).strip() for each in records]
+    for end in ("\n", BETWEEN):
+        if not any(end in text for text in completions):
+            return [end]
+    return [BETWEEN + each for each in openings(template)]
+
+
+def cut(text: str, ends: Sequence[str]) -> str:
+    """Return a text up to the first of some ends, without white space around it."""
+    return text[: min((text.find(end) for end in ends if end in text), default=len(text))].strip()
 
 
 @io
 def check(has_examples: bool) -> None:
     """Check that each model has answered each record."""
     models = [TUNED, *([PREFERRED] if has_preferred() else []), UNTUNED, *([SHOWN] if has_examples else [])]
-    responses = read_records(paths.RESPONSES / "responses.jsonl", Response)
+    responses = read_records(paths.RESPONSE_LINES, Response)
     frame = pd.DataFrame([{"id": each.id, "model": each.model, "characters": len(each.answer)} for each in responses])
     records = read_records(paths.INSTRUCTIONS / "test.jsonl", Instruction)
     checks.check("responses", frame, checks.responses(models, len(records)))
@@ -212,7 +248,7 @@ def check(has_examples: bool) -> None:
 @io
 def record(numbers: dict[str, int]) -> None:
     """Record how much was answered."""
-    responses = read_records(paths.RESPONSES / "responses.jsonl", Response)
+    responses = read_records(paths.RESPONSE_LINES, Response)
     empty = sum(not each.answer for each in responses if each.model == TUNED)
     weights = {"weights_sha256": checkpoint.sha256(paths.ASSISTANT)}
     if has_preferred():

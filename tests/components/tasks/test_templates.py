@@ -1,7 +1,7 @@
 import pytest
 
 from components.tasks.instructions import Instruction, answer_in, completion, full, prompt
-from components.tasks.templates import OwnTemplate
+from components.tasks.templates import OwnTemplate, openings
 
 OWN = OwnTemplate("Q: {instruction}\nOf: {input}\nA:", "Q: {instruction}\nA:", " {{{output}}}")
 
@@ -50,3 +50,10 @@ def test_a_template_that_cannot_be_used_is_refused(changed: dict[str, str], said
     texts = {"prompt": "{instruction} {input}", "no_input": None, "response": "{output}"} | changed
     with pytest.raises(ValueError, match=said):
         OwnTemplate(**texts)
+
+
+def test_prompts_open_with_the_line_before_the_record_with_or_without_an_input():
+    own = OwnTemplate("Do this {{now}}: {instruction} {input}", "Do:\n{instruction}", "{output}")
+    assert openings(own) == ["Do this {now}: ", "Do:"]
+    assert openings(OwnTemplate("Q: {instruction} {input}", None, "{output}")) == ["Q: "]
+    assert openings("plain") == []

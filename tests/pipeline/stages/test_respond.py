@@ -9,14 +9,14 @@ from transformers import AutoModelForCausalLM
 
 from components.gpt import checkpoint
 from components.gpt.weights import write_published
-from components.scoring.response import Response
+from components.scoring.response import SHOWN, TUNED, UNTUNED, Response
 from components.scoring.score import Score
 from components.tasks.files import read_json_lines, read_records
 from components.tasks.instructions import Instruction, full, prompt
 from components.tasks.templates import OwnTemplate
 from components.tokenizer.bpe import Tokenizer
 from pipeline import paths
-from pipeline.stages.respond import SHOWN, TUNED, UNTUNED, end_of_example, of_expected, with_examples
+from pipeline.stages.respond import Round, cut, ends_of_example, of_expected, with_examples
 
 
 def responses():
@@ -53,7 +53,7 @@ def test_how_likely_each_model_finds_each_expected_answer_is_what_transformers_s
 
 def test_an_expected_answer_longer_than_the_context_is_null_with_the_reason(project):
     model = checkpoint.load(paths.ASSISTANT)  # reads 64 tokens
-    first, second = of_expected("m", model, ["a", "b"], [[1], [2]], [[3] * 65, [4]], 8)
+    first, second = of_expected(Round("m", model, []), ["a", "b"], [[1], [2]], [[3] * 65, [4]], 8)
     assert (first.value, first.reason) == (None, "65 tokens; the model reads 64 at once")
     assert second.value < 0
 
@@ -155,4 +155,19 @@ def test_empty_answers_are_kept_counted_and_scored(run):
 )
 def test_an_example_ends_at_a_line_unless_the_template_or_an_output_has_more(response, output, end):
     record = Instruction("1", "k", "g", "Add 1 and 3.", "", output)
-    assert end_of_example([record], OwnTemplate("{instruction} {input}", None, response)) == end
+    assert ends_of_example([record], OwnTemplate("{instruction} {input}", None, response)) == [end]
+
+
+def test_where_outputs_have_blank_lines_an_example_ends_before_the_next_prompt():
+    record = Instruction("1", "k", "g", "Write two paragraphs.", "", "One.\n\nTwo.")
+    assert ends_of_example([record], "phi3") == ["\n\n<|user|>"]
+    own = OwnTemplate("Task: {instruction}\n{input}", "Text: {instruction}", "{output}")
+    ends = ends_of_example([record], own)
+    assert ends == ["\n\nTask: ", "\n\nText: "]
+    assert cut(" One.\n\nTwo.\n\nText: what?\n\nTask: now", ends) == "One.\n\nTwo."
+
+
+def test_where_the_next_prompt_cannot_be_told_from_an_answer_with_blank_lines_nothing_is_cut():
+    record = Instruction("1", "k", "g", "Write two paragraphs.", "", "One.\n\nTwo.")
+    assert ends_of_example([record], "plain") == []
+    assert cut("One.\n\nTwo.\n\nGreet.", []) == "One.\n\nTwo.\n\nGreet."
