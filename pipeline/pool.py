@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-_AHEAD = 2  # items that each other process is at work on, or has waiting, before this one works too
+_AHEAD = 8  # items that each other process is at work on, or has waiting, before this one works too
 _WAITING = 16  # results for each process that wait for an earlier one, before this one waits as well
 _function: Callable[[Any], Any]  # of a process of the pool, given to it once: it may be large
 
