@@ -24,7 +24,7 @@ class Nearest:
     def __init__(self, signatures: Signatures) -> None:
         texts, placed = _placed(signatures)
         self._values, columns = np.unique(placed, return_inverse=True)
-        self._ones = _ones(texts, columns, (len(signatures), len(self._values)))
+        self._ones = _ones(columns, texts, (len(self._values), len(signatures)))
         self._same = np.zeros(len(signatures), np.int64)
         self._names = [""] * len(signatures)
         self._size = signatures.shape[1]
@@ -36,7 +36,7 @@ class Nearest:
         is_known = columns < len(self._values)
         is_known[is_known] = self._values[columns[is_known]] == placed[is_known]
         theirs = _ones(texts[is_known], columns[is_known], (len(signatures), len(self._values)))
-        same = (self._ones @ theirs.T).tocsr()
+        same = (theirs @ self._ones).T.tocsr()  # (text, theirs); this way the few are gone through, not the kept
         for text in np.flatnonzero(np.diff(same.indptr)).tolist():
             row = slice(same.indptr[text], same.indptr[text + 1])
             most = same.data[row].max()

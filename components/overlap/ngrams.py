@@ -24,11 +24,16 @@ _AT_ONCE = 1 << 14
 """Hashes that are looked up at once: what is made of them stays in a processor's cache."""
 
 
-def exact(texts: Sequence[str]) -> Hashes:
-    """Return a hash of each text, the same only for the same characters, of which none is left out."""
+def exact(texts: Sequence[str], which: NDArray[np.bool_] | None = None) -> Hashes:
+    """Return a hash of each text, the same only for the same characters, of which none is left out.
+
+    Of texts that `which` leaves out (text,) there is none.
+    """
     encoded = Encoded.of(texts)
-    digests = b"".join(hashlib.blake2b(encoded.utf8(n).data, digest_size=8).digest() for n in range(len(encoded)))
-    return np.frombuffer(digests, np.uint64), np.arange(len(encoded) + 1)
+    chosen = np.ones(len(encoded), bool) if which is None else which
+    numbers = np.flatnonzero(chosen).tolist()
+    digests = b"".join(hashlib.blake2b(encoded.utf8(number).data, digest_size=8).digest() for number in numbers)
+    return np.frombuffer(digests, np.uint64), np.concatenate([np.zeros(1, np.int64), np.cumsum(chosen)])
 
 
 def runs(texts: Sequence[str]) -> Hashes:

@@ -61,9 +61,14 @@ class Documents(Hashed):
     """(text, permutation)"""
 
 
-def documents(name: str, parts: Iterable[Texts], near: NearSettings) -> Documents:
-    """Return what is kept of a side's documents, given some at a time."""
-    made = [(list(part.places), _hashes(part), signatures(part.texts, near)) for part in parts]
+def documents(name: str, batches: Iterable[Callable[[], Texts]], near: NearSettings, threads: int) -> Documents:
+    """Return what is kept of a side's documents; `batches` are called in threads."""
+
+    def keep(read: Callable[[], Texts]) -> tuple[list[str], dict[Kind, Hashes], Signatures]:
+        part = read()
+        return list(part.places), _hashes(part), signatures(part.texts, near)
+
+    made = list(_ahead(keep, batches, threads))
     return Documents(
         [place for places, _, _ in made for place in places],
         {kind: [hashes[kind] for _, hashes, _ in made] for kind in HASHES},
@@ -103,8 +108,10 @@ def stream(
     `parts` of what streams by, to which theirs are cut alike, and only where the whole has 13 words in a row in common
     with something held out: texts that differ here and there, by less than one word of 13, do.
     """
-    screen = Screen([documents, *map(_hashed, held_out)])
-    nearest = Nearest(documents.signatures)
+    with ThreadPoolExecutor(1) as other:  # each sorts what is kept
+        making = other.submit(Nearest, documents.signatures)
+        screen = Screen([documents, *map(_hashed, held_out)])
+        nearest = making.result()
 
     def look(read: Callable[[], Texts]) -> tuple[Look, Texts, Signatures]:
         texts = read()
@@ -138,8 +145,12 @@ class Screen:
 
     def look(self, texts: Texts) -> Look:
         """Return what some texts have; threads may look at once."""
-        hashes = _hashes(texts)
-        return Look(texts.places, {kind: sought.look(hashes[kind]) for kind, sought in self._sought.items()})
+        encoded = Encoded.of(texts.texts)
+        runs = ngrams.runs(encoded)
+        seen = self._sought[RUN].look(runs)
+        is_likely = np.diff(runs[1]) == 0  # the same text has the same runs, but one without words has none
+        is_likely[seen.texts] = True
+        return Look(texts.places, {EXACT: self._sought[EXACT].look(ngrams.exact(encoded, is_likely)), RUN: seen})
 
     def keep(self, look: Look) -> None:
         """Take over what was seen, in the order of the texts."""

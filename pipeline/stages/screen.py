@@ -178,7 +178,8 @@ def in_documents(held_out: Sequence[Side], near: NearSettings) -> tuple[int, lis
 def corpus_validation(tokens: Path, decoder: Decoder, near: NearSettings) -> Iterator[Documents]:
     """Yield the held-out documents of a table of tokens in passages, as many together as are looked for at once."""
     for portion in portions(table.groups(tokens, "validation")):
-        yield screening.documents(VALIDATION, (in_passages(decoded(decoder, group)) for group in portion), near)
+        batches = (partial(in_passages, decoder, group) for group in portion)
+        yield screening.documents(VALIDATION, batches, near, machine.cores())
 
 
 def portions(groups: Iterable[Group]) -> Iterator[list[Group]]:
@@ -197,8 +198,9 @@ def portions(groups: Iterable[Group]) -> Iterator[list[Group]]:
         yield held
 
 
-def in_passages(texts: Texts) -> Texts:
-    """Return documents in what is counted."""
+def in_passages(decoder: Decoder, group: Group) -> Texts:
+    """Return the texts of some documents in what is counted."""
+    texts = decoded(decoder, group)
     parts = [
         (f"{place}, passage {number}", part)
         for place, text in zip(texts.places, texts.texts, strict=True)

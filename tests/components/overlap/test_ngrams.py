@@ -119,3 +119,11 @@ def test_the_runs_of_a_real_text_are_met_where_they_stand_and_no_other():
     assert len(others) > 50_000
     assert [each.share if each else 0.0 for each in sought.met()] == pytest.approx(expected)
     assert any(expected)
+
+
+def test_texts_that_are_left_out_have_no_exact_hash():
+    hashes, begins = exact(["a", "b", "", "d"])
+    some, places = exact(["a", "b", "", "d"], np.array([False, True, False, True]))
+    assert begins.tolist() == [0, 1, 2, 3, 4]
+    assert some.tolist() == hashes[[1, 3]].tolist()
+    assert places.tolist() == [0, 0, 1, 1, 2]

@@ -67,10 +67,13 @@ def test_a_side_without_texts_or_words_overlaps_nothing(held_out, seen):
 
 def streamed(held_out, documents, batches, threads=2):
     near = NearSettings(threshold=0.8, words=5, permutations=128, seed=123)
-    reads = [lambda batch=batch: batch for batch in batches]
-    singly = (Texts([place], [text]) for place, text in zip(documents.places, documents.texts, strict=True))
-    kept = screening.documents(documents.name, singly, near)
-    return stream(kept, held_out, "train", reads, str.splitlines, near, threads)
+    singly = [Texts([place], [text]) for place, text in zip(documents.places, documents.texts, strict=True)]
+    kept = screening.documents(documents.name, reading(singly), near, threads)
+    return stream(kept, held_out, "train", reading(batches), str.splitlines, near, threads)
+
+
+def reading(batches):
+    return [lambda batch=batch: batch for batch in batches]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -86,12 +89,17 @@ def test_documents_given_some_at_a_time_are_those_given_at_once():
     texts = Texts(list("abc"), [LONG, "?!", "w1 w2"])
     near = NearSettings(threshold=0.8, words=5, permutations=128, seed=123)
     some = [Texts(["a"], [LONG]), Texts([], []), Texts(["b", "c"], ["?!", "w1 w2"])]
-    one, other = (screening.documents("v", parts, near) for parts in ([texts], some))
+    one, other = (screening.documents("v", parts, near, 1) for parts in (reading([texts]), reading(some)))
     assert one.places == other.places == ["a", "b", "c"]
     assert (one.signatures == other.signatures).all()
     for kind in screening.HASHES:
         ((hashes, _),) = one.hashes[kind]
         assert [each for its, _ in other.hashes[kind] for each in its] == hashes.tolist()
+
+
+def test_a_text_without_words_that_streams_by_is_met_where_it_is_the_same_to_the_letter():
+    found = streamed([], side("v", "?!", "..."), [Texts(["a", "b"], ["What?", "?!"])])
+    assert kinds(found) == [("exact", "v0", "b")]
 
 
 def test_nothing_streams_by_and_nothing_is_met():

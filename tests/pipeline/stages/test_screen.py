@@ -141,7 +141,7 @@ def test_a_held_out_document_counts_in_passages(tmp_path):
     text = "".join(f"Paragraph {number} is here.\n\n" for number in range(400))  # 9,490 characters
     encoding.write([Document("tale", 7, text, "validation", "tale.txt")], tokenizer, tmp_path, 1)
     (group,) = table.groups(tmp_path, "validation")
-    found = screen.in_passages(screen.decoded(Decoder(tokenizer), group))
+    found = screen.in_passages(Decoder(tokenizer), group)
     assert list(found.places) == [f"document 7 (tale.txt), passage {number}" for number in (1, 2, 3)]
     assert "".join(found.texts) == text
     assert [part[-2:] for part in found.texts] == ["\n\n"] * 3
