@@ -22,6 +22,8 @@ class Value:
     """What the record was made from; records of a group are alike and are drawn together."""
     asked: str
     """What was asked, and what is right: records are the same only where this is."""
+    weight: float = 1.0
+    """How much the record counts in the mean, above 0."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def paired(a: Mapping[str, Value], b: Mapping[str, Value], *, resamples: int, co
 
     An id alone proves nothing, for it may be a row's number: `asked` has to be equal too. The interval is that of
     `paired_difference`: it says how far the difference would move on other records, with these two models. How far it
-    would move had they been trained with other seeds, `difference_of_means` says.
+    would move had they been trained with other seeds, `difference_of_means` says. Weights and groups are those of A.
     """
     ids = [id for id, value in a.items() if id in b and b[id].asked == value.asked]
     left_out = len(a.keys() | b.keys()) - len(ids)
@@ -52,6 +54,7 @@ def paired(a: Mapping[str, Value], b: Mapping[str, Value], *, resamples: int, co
         confidence=confidence,
         seed=seed,
         groups=[a[id].group for id in ids],
+        weights=[a[id].weight for id in ids],
     )
     return Paired(difference, left_out)
 

@@ -16,7 +16,7 @@ Numbers = npt.NDArray[np.float64]
 Statistic = Callable[[Float[Numbers, "resample record"]], Float[Numbers, "resample value"]]
 """Some values, each of whole samples: of how often each record is in the sample, for several samples at once."""
 
-_BATCH = 1000  # resamples held in memory at once: 1,000 x 10,000 values are 80 MB
+_HELD = 10_000_000  # numbers of resamples that are held in memory at once, 80 MB
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ def bootstrap(
     confidence: float,
     seed: int,
     groups: Sequence[str] | None = None,
+    weights: Sequence[float] | None = None,
 ) -> Interval:
     """Return the mean of the values and its percentile bootstrap interval.
 
@@ -53,9 +54,11 @@ def bootstrap(
     of each value, such as the module that a question was made from: whole groups are drawn then, for values of a group
     are alike, and drawing them one by one would make the interval too narrow. None: each value is its own group. Values
     that are all alike, and a single group, give an interval of no width: the bootstrap sees no spread, which does not
-    prove that there is none. The percentile method is taken because BCa is undefined there.
+    prove that there is none. The percentile method is taken because BCa is undefined there. `weights` say how much each
+    value counts in the mean, such as the bytes that it is a loss per byte of; None: all as much.
 
-    Raises ValueError for no values, one that is not finite, groups that do not match, and settings out of range.
+    Raises ValueError for no values, one that is not finite, groups or weights that do not match, a weight that is not
+    above 0, and settings out of range.
     Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, ch. 13; scipy.stats.bootstrap. Groups: Cameron,
     Gelbach and Miller 2008, Bootstrap-Based Improvements for Inference with Clustered Errors (the pairs bootstrap).
     """
@@ -64,20 +67,23 @@ def bootstrap(
         raise ValueError("there are no values to take a mean of")
     if groups is not None and len(groups) != len(values):
         raise ValueError(f"{len(values)} values and {len(groups)} groups; expected the group of each value")
+    if weights is not None and (len(weights) != len(values) or not all(0 < each < math.inf for each in weights)):
+        raise ValueError(f"{len(values)} values and {len(weights)} weights; expected one above 0 for each value")
     for position, value in enumerate(values):
         if not math.isfinite(value):
             raise ValueError(f"value {position} is {value}; expected a finite number")
     sample = np.asarray(values, dtype=np.float64)
     _, places = np.unique(np.arange(len(values)) if groups is None else np.asarray(groups), return_inverse=True)
-    sums, counts = np.bincount(places, weights=sample), np.bincount(places).astype(np.float64)
+    weight = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64)
+    sums, counts = np.bincount(places, sample * weight), np.bincount(places, weight)
+    mean = float(sample[0]) if np.all(sample == sample[0]) else float((sample * weight).sum() / weight.sum())
     if len(sums) == 1 or np.all(sample == sample[0]):
-        mean = float(sample[0]) if np.all(sample == sample[0]) else float(sample.mean())
         return Interval(mean, mean, mean, len(values))
     result = stats.bootstrap(
         (sums, counts),
         _mean_of_groups,
         n_resamples=resamples,
-        batch=min(_BATCH, resamples),
+        batch=_batch(len(sums), resamples),
         vectorized=True,
         paired=True,
         confidence_level=confidence,
@@ -85,7 +91,7 @@ def bootstrap(
         rng=np.random.default_rng(seed),
     )
     low, high = result.confidence_interval
-    return Interval(float(sample.mean()), float(low), float(high), len(values))
+    return Interval(mean, float(low), float(high), len(values))
 
 
 def bootstrap_statistics(
@@ -106,8 +112,9 @@ def bootstrap_statistics(
     names, places = np.unique(np.asarray(groups), return_inverse=True)
     generator = np.random.default_rng(seed)
     drawn = []
-    for start in range(0, resamples, _BATCH):
-        size = min(_BATCH, resamples - start)
+    batch = _batch(len(groups), resamples)
+    for start in range(0, resamples, batch):
+        size = min(batch, resamples - start)
         times = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=size)
         drawn.append(statistic(times[:, places].astype(np.float64)))
     (values,) = statistic(np.ones((1, len(groups))))
@@ -118,6 +125,11 @@ def bootstrap_statistics(
         ends = np.quantile(known, [tail, 1 - tail]) if len(known) and not math.isnan(value) else (math.nan, math.nan)
         found.append(Interval(value, float(ends[0]), float(ends[1]), len(groups)))
     return found
+
+
+def _batch(size: int, resamples: int) -> int:
+    """Return how many resamples of so many numbers are made at once; what is drawn does not depend on it."""
+    return max(1, min(resamples, _HELD // size))
 
 
 def _check(resamples: int, confidence: float) -> None:
@@ -140,15 +152,16 @@ def paired_difference(
     confidence: float,
     seed: int,
     groups: Sequence[str] | None = None,
+    weights: Sequence[float] | None = None,
 ) -> Interval:
     """Return the mean of a - b, record by record, and its bootstrap interval.
 
     `a` and `b` score the same records in the same order, so what makes a record hard or easy cancels out: the interval
-    is narrower than that of two means judged apart. `groups` is as in `bootstrap`.
+    is narrower than that of two means judged apart. `groups` and `weights` are as in `bootstrap`.
 
     Raises ValueError where the two have different lengths, and what `bootstrap` raises.
     """
     if len(a) != len(b):
         raise ValueError(f"paired scores: {len(a)} of the one and {len(b)} of the other; expected one each per record")
     differences = [first - second for first, second in zip(a, b, strict=True)]
-    return bootstrap(differences, resamples=resamples, confidence=confidence, seed=seed, groups=groups)
+    return bootstrap(differences, resamples=resamples, confidence=confidence, seed=seed, groups=groups, weights=weights)

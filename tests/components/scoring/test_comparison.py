@@ -37,6 +37,12 @@ def test_alike_records_are_drawn_together():
     assert (found.mean, found.low, found.high) == (0.5, 0.0, 1.0)  # two groups: both draws are the one in a quarter
 
 
+def test_a_record_counts_by_its_weight():
+    a = {"1": Value(1.0, "1", "?", weight=3.0), "2": Value(1.0, "2", "?")}
+    b = {"1": Value(2.0, "1", "?", weight=3.0), "2": Value(5.0, "2", "?")}
+    assert paired(a, b, **HOW).difference.mean == (3 * 1 + 1 * 4) / 4
+
+
 def test_the_spread_is_that_of_a_sample():
     found = spread([2.0, 4.0, 6.0])
     assert (found.mean, found.deviation, found.count) == (4.0, 2.0, 3)

@@ -141,3 +141,23 @@ def test_statistics_of_nothing_are_refused():
         bootstrap_statistics(mean_of([]), [], **SETTINGS)
     with pytest.raises(ValueError, match="resamples is 0"):
         bootstrap_statistics(mean_of([1.0]), ["a"], resamples=0, confidence=0.95, seed=1)
+
+
+def test_a_value_with_a_weight_counts_as_so_many_values():
+    found = bootstrap([1.0, 0.0, 2.0], weights=[3.0, 1.0, 2.0], groups=["a", "a", "b"], **SETTINGS)
+    repeated = bootstrap([1.0, 1.0, 1.0, 0.0, 2.0, 2.0], groups=["a", "a", "a", "a", "b", "b"], **SETTINGS)
+    assert (found.mean, found.low, found.high) == (repeated.mean, repeated.low, repeated.high)
+    assert found.count == 3
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, 0.0], [1.0, math.nan]])
+def test_weights_that_do_not_fit_are_refused(weights):
+    with pytest.raises(ValueError, match=r"2 values and . weights; expected one above 0 for each value"):
+        bootstrap([0.0, 1.0], weights=weights, **SETTINGS)
+
+
+def test_how_many_resamples_are_held_at_once_changes_nothing(monkeypatch):
+    values, groups = [float(k % 7) for k in range(50)], [str(k) for k in range(50)]
+    whole = bootstrap(values, **SETTINGS), bootstrap_statistics(mean_of(values), groups, **SETTINGS)
+    monkeypatch.setattr("components.scoring.statistics._HELD", 49)
+    assert (bootstrap(values, **SETTINGS), bootstrap_statistics(mean_of(values), groups, **SETTINGS)) == whole
