@@ -68,5 +68,5 @@ ui: setup
 # Back to a fresh clone, but for the environment: outputs, runs and DVC's cache are lost.
 clean:
 	rm -rf .work .prefect mlflow.db mlartifacts .dvc/cache .dvc/tmp data/raw data/tokenizer data/tokens data/quarantine \
-	data/shards data/tasks data/overlap data/predictions data/responses data/scores data/judged data/checks data/choices.jsonl data/margins.jsonl \
-	data/samples.json data/report.html data/timings.html models
+	data/shards data/tasks data/overlap data/predictions data/responses data/scores data/judged data/checks data/losses.jsonl data/choices.jsonl \
+	data/margins.jsonl data/samples.json data/report.html data/timings.html models

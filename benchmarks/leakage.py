@@ -25,6 +25,7 @@ from components.overlap.near import NearSettings
 from components.tokenizer.bpe import Tokenizer
 from components.tokenizer.decoding import Decoder
 from pipeline import paths
+from pipeline.passages import passages
 
 MOST_OF_TOKENIZING = 0.6
 """Most share of the time that tokenizing takes."""
@@ -41,7 +42,7 @@ def gate(shared: Path, tokens: Path) -> Turn:
     decoder = Decoder(tokenizer)
     for held_out in screen.corpus_validation(tokens, decoder, NEAR):
         read = screen.corpus_training(tokens, decoder)
-        screening.stream(held_out, [], screen.TRAINED, read, screen.passages, NEAR, THREADS)
+        screening.stream(held_out, [], screen.TRAINED, read, passages, NEAR, THREADS)
     return Turn(time.perf_counter() - started, 0, reporting.peak_memory_mib())
 
 

@@ -73,6 +73,23 @@ def likelihoods(model: GPT, pairs: Sequence[Pair], *, batch_size: int = 32) -> l
 
 
 @torch.inference_mode()
+def losses(
+    model: GPT, inputs: Int64[Tensor, "batch token"], targets: Int64[Tensor, "batch token"]
+) -> Float[Tensor, "batch token"]:
+    """Return the cross entropy of each target, the token behind the inputs up to there, nats, float32, on the CPU.
+
+    It is 0 where the target is below 0, of which no logits are made. Runs in the mode that the model is in.
+    """
+    device = model.body.token_embedding.weight.device
+    is_scored = targets >= 0
+    hidden = model.hidden(inputs.to(device))[is_scored.to(device)]  # (scored, emb_dim)
+    parts = zip(*(torch.split(each, POSITIONS) for each in (hidden, targets[is_scored].to(device))), strict=True)
+    found = torch.zeros(targets.shape)
+    found[is_scored] = torch.cat([-_looked_up(model, *part)[0] for part in parts]).cpu()
+    return found
+
+
+@torch.inference_mode()
 def _scored(model: GPT, texts: Sequence[Sequence[int]], counts: Sequence[int]) -> list[tuple[float, bool]]:
     """Return for the last `counts` tokens of each text the sum of their log-probabilities, and whether all are greedy.
 

@@ -67,6 +67,14 @@ class Windows:
             parts.append(self.shards[n][max(start - begin, 0) : stop - begin])
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
+    @property
+    def starts(self) -> npt.NDArray[np.int64]:
+        """Return each document's number and the place of its first id in the stream (document, 2), memory-mapped.
+
+        Raises ValueError if their file cannot be read.
+        """
+        return _mapped(self._documents, "int64", 2)
+
     def documents(self, k: int) -> list[tuple[int, int, int]]:
         """Return what window `k` is made of: for each document its number, and from which of its ids to before which.
 
@@ -78,7 +86,7 @@ class Windows:
             raise IndexError(f"window {k} of {self._count}")
         start = k * self.stride
         stop = start + self.context_length + 1
-        starts = _mapped(self._documents, "int64", 2)
+        starts = self.starts
         begins = starts[:, 1]
         found = []
         for n in range(int(np.searchsorted(begins, start, "right")) - 1, int(np.searchsorted(begins, stop, "left"))):

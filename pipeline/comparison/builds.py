@@ -26,6 +26,7 @@ OUTPUTS = (
     paths.RESPONSE_LINES,
     paths.SCORE_LINES,
     paths.OVERLAPS,
+    paths.LOSSES,
     paths.CHOICES,
     *(paths.PREFERENCES / f"{split}.jsonl" for split in ("validation", "test")),
     paths.MARGINS,

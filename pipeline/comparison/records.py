@@ -11,15 +11,16 @@ from typing import Any, TypeVar
 from components.overlap.found import Overlap
 from components.scoring.comparison import Value
 from components.scoring.margin import Margin
+from components.scoring.passage import Passage
 from components.scoring.response import CONSTANT, TUNED, Response
 from components.scoring.score import Score
 from components.tasks.files import read_json_lines, read_records
 from components.tasks.multiple_choice import Choice
 from pipeline import paths, predictions
 from pipeline.findings.headline import labeller, name_of
-from pipeline.findings.leakage import QUESTIONS, TEXTS
+from pipeline.findings.leakage import PASSAGES, QUESTIONS, TEXTS
 
-R = TypeVar("R", Choice, Margin, Overlap, Score)
+R = TypeVar("R", Choice, Margin, Overlap, Passage, Score)
 Values = Mapping[str, Value]
 """By the id of the record."""
 
@@ -29,9 +30,19 @@ def values(folder: Path) -> dict[str, Values]:
 
     `folder` is laid out as the project is. What it has no file of is left out: so are all of a build without records.
     """
-    texts, questions = _accuracy(folder), _scores(folder)
-    clean = _clean(texts, _touched(folder, TEXTS)) | _clean(questions, _touched(folder, QUESTIONS))
-    return texts | questions | clean | _choices(folder) | _margins(folder)
+    found = _choices(folder) | _margins(folder)
+    for whole, sides in ((_losses(folder), PASSAGES), (_accuracy(folder), TEXTS), (_scores(folder), QUESTIONS)):
+        found |= whole | _clean(whole, _touched(folder, sides))
+    return found
+
+
+def _losses(folder: Path) -> dict[str, Values]:
+    """Return the bits per byte of each passage of the validation text, known by its hash."""
+    found = {
+        each.id: Value(each.bits_per_byte, each.group, each.sha256, each.size_bytes)
+        for each in _records(folder / paths.LOSSES, Passage)
+    }
+    return {"bits_per_byte": found} if found else {}
 
 
 def _accuracy(folder: Path) -> dict[str, Values]:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from components.scoring.response import Response
+from components.scoring.statistics import Interval
 from components.tasks.files import read_records
 from pipeline import paths
-from pipeline.findings import assistant, calibration, classifier, leakage, multiple_choice, preferences
+from pipeline.findings import assistant, base_model, calibration, classifier, leakage, multiple_choice, preferences
 from pipeline.findings.assistant import Comparison, Standing
 from pipeline.findings.calibration import Calibrated
 from pipeline.findings.classifier import Classified
@@ -21,6 +22,8 @@ class Findings:
 
     confidence: float
     """Share inside the intervals."""
+    bits_per_byte: Interval
+    """Of the base model, over the passages of the validation text."""
     classifier: Classified
     """How well the classifier and those it must beat label the test texts."""
     standings: tuple[Standing, ...]
@@ -28,7 +31,7 @@ class Findings:
     comparisons: tuple[Comparison, ...]
     """By judge, other model and kind; all kinds first, single ones only where there are several."""
     clean: Clean
-    """Labels and standings once more, without what overlaps."""
+    """All of these once more, without what overlaps."""
     calibration: tuple[Calibrated, ...]
     """Each judge beside a rater whose scores are known; empty without any."""
     multiple_choice: tuple[Chosen, ...] = ()
@@ -51,6 +54,7 @@ def gather(how: Resampling) -> Findings:
     asked = {each.id: each for each in read_records(paths.RESPONSE_LINES, Response)}
     its = tuple(assistant.standings(how, asked)), tuple(assistant.comparisons(how, asked))
     judges = calibration.calibrate(how.agreement)
+    bits = base_model.bits_per_byte(how, base_model.passages())
     labels = classifier.gather(how.statistics)
     more = multiple_choice.gather(how.mean), preferences.gather(how.mean)
-    return Findings(how.confidence, labels, *its, leakage.clean(how, asked), judges, *more)
+    return Findings(how.confidence, bits, labels, *its, leakage.clean(how, asked), judges, *more)

@@ -18,12 +18,15 @@ def numbers(found: Findings) -> dict[str, float]:
     compared with the best constant alone, which knows the kinds.
     """
     base = tracking.recorded("evaluate")
-    bits = ("bits_per_byte", "xz_bits_per_byte", "xz_after_training_text_bits_per_byte")
-    given = {name: float(base[name]) for name in bits}
+    given = _with_ends("bits_per_byte", found.bits_per_byte)
+    given |= {name: float(base[name]) for name in ("xz_bits_per_byte", "xz_after_training_text_bits_per_byte")}
+    if found.clean.bits_per_byte:
+        given |= _with_ends("bits_per_byte_clean", found.clean.bits_per_byte)
     for of in found.multiple_choice:
         name = f"multiple_choice_{of.shots}_shot_accuracy"
         given |= _with_ends(name, of.accuracy) | _with_ends(f"{name}_norm", of.accuracy_norm)
-    given |= {"classifier_touched": float(found.clean.texts), "assistant_touched": float(found.clean.questions)}
+    touched = {"base_model": found.clean.passages, "classifier": found.clean.texts, "assistant": found.clean.questions}
+    given |= {f"{who}_touched": float(count) for who, count in touched.items()}
     given |= _classifier(found.classifier, "")
     if found.clean.classifier:
         given |= _classifier(found.clean.classifier, "_clean")

@@ -6,20 +6,26 @@ from dataclasses import dataclass
 
 from components.overlap.found import Count, Overlap
 from components.scoring.response import Response
+from components.scoring.statistics import Interval
 from components.tasks.files import read_records
 from pipeline import paths, predictions
-from pipeline.findings import classifier
+from pipeline.findings import base_model, classifier
 from pipeline.findings.assistant import Standing, standings
 from pipeline.findings.classifier import Classified
 from pipeline.findings.resampling import Resampling
 
-TEXTS, QUESTIONS = ("classification test",), ("instructions test", "judge items")  # the sides that are scored
+PASSAGES = ("corpus validation",)  # the sides that are scored
+TEXTS, QUESTIONS = ("classification test",), ("instructions test", "judge items")
 
 
 @dataclass(frozen=True)
 class Clean:
     """The same on what overlaps nothing that was trained on; empty where all of it does so, or nothing overlaps."""
 
+    passages: int
+    """Passages of the validation text that overlap something, by any measure."""
+    bits_per_byte: Interval | None
+    """Of the base model on the others; None as said."""
     texts: int
     """Test texts of the classifier that overlap something, by any measure."""
     classifier: Classified | None
@@ -41,11 +47,15 @@ def touched(sides: Collection[str]) -> set[str]:
 
 
 def clean(how: Resampling, asked: Mapping[str, Response]) -> Clean:
-    """Return labels and standings on what overlaps nothing."""
+    """Return losses, labels and standings on what overlaps nothing."""
+    held_out, found = base_model.passages(), touched(PASSAGES)
+    others = [each for each in held_out if each.id not in found]
     ids = set(predictions.read(predictions.CLASSIFIER).ids)
     texts, questions = ids & touched(TEXTS), asked.keys() & touched(QUESTIONS)
     left = {id: each for id, each in asked.items() if id not in questions}
     return Clean(
+        len(held_out) - len(others),
+        base_model.bits_per_byte(how, others) if 0 < len(others) < len(held_out) else None,
         len(texts),
         classifier.gather(how.statistics, texts) if 0 < len(texts) < len(ids) else None,
         len(questions),

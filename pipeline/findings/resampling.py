@@ -27,9 +27,16 @@ class Resampling:
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}; expected 0 or more")
 
-    def mean(self, values: Sequence[float], groups: Sequence[str]) -> Interval:
+    def mean(self, values: Sequence[float], groups: Sequence[str], weights: Sequence[float] | None = None) -> Interval:
         """Return the mean of some values with its interval."""
-        return bootstrap(values, resamples=self.resamples, confidence=self.confidence, seed=self.seed, groups=groups)
+        return bootstrap(
+            values,
+            resamples=self.resamples,
+            confidence=self.confidence,
+            seed=self.seed,
+            groups=groups,
+            weights=weights,
+        )
 
     def difference(self, a: Sequence[float], b: Sequence[float], groups: Sequence[str]) -> Interval:
         """Return the mean of a - b, record by record, with its interval."""

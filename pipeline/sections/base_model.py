@@ -5,32 +5,36 @@ import re
 
 from components.page.facts import KeyValues, Sample, Section, Text
 from pipeline import paths, tracking
+from pipeline.findings.findings import Findings
 from pipeline.sections import training
+from pipeline.sections.wording import estimate, percent
 
 
-def section() -> Section:
+def section(found: Findings) -> Section:
     """Return the base model's curve, its losses beside the compressor, and samples."""
-    found = tracking.recorded("evaluate")
-    ours, theirs = found["bits_per_byte"], found["xz_bits_per_byte"]
+    given = tracking.recorded("evaluate")
+    ours, theirs = found.bits_per_byte.mean, given["xz_bits_per_byte"]
     said = (
-        f"On {found['bytes']:,} bytes of held-out text the base model needs {ours:.2f} bits per byte, and "
+        f"On {given['bytes']:,} bytes of held-out text the base model needs {ours:.2f} bits per byte, and "
         f"xz -9e on the same text {theirs:.2f}: the model needs {100 * abs(1 - ours / theirs):.0f} % "
         f"{'less' if ours < theirs else 'more'}."
     )
     scored = KeyValues(
         "The base model on all validation windows",
         (
-            ("loss, nats per token", found["validation_loss"]),
-            ("perplexity", found["perplexity"]),
-            ("bits per byte", ours),
+            ("loss, nats per token", given["validation_loss"]),
+            ("perplexity", given["perplexity"]),
+            ("bits per byte", estimate(found.bits_per_byte, 1)),
             ("bits per byte, xz -9e", theirs),
             (
-                f"bits per byte, xz -9e after {found['xz_training_bytes']:,} bytes of training text",
-                found["xz_after_training_text_bits_per_byte"],
+                f"bits per byte, xz -9e after {given['xz_training_bytes']:,} bytes of training text",
+                given["xz_after_training_text_bits_per_byte"],
             ),
-            ("windows", found["windows"]),
-            ("tokens", found["tokens"]),
+            ("windows", given["windows"]),
+            ("tokens", given["tokens"]),
         ),
+        f"Brackets hold the {percent(found.confidence)} bootstrap interval over that text's passages, "
+        "those of one source drawn together.",
     )
     samples = json.loads(paths.SAMPLES.read_text(encoding="utf-8"))
     shown = [Sample(f"Sample, {each['kind']}", _shortened(each["text"]), each["prompt"]) for each in samples]

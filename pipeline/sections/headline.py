@@ -18,7 +18,7 @@ def section(found: Findings) -> Section:
     figures = [
         Figure(
             "Base model",
-            base["bits_per_byte"],
+            estimate(found.bits_per_byte, 1),
             "bits per byte",
             2,
             f"xz on the same held-out text {base['xz_bits_per_byte']:.2f}",

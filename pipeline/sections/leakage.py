@@ -1,6 +1,6 @@
 """What is held out and overlaps what is trained on, laid out, with the scores on the part that does not."""
 
-from components.page.facts import Block, Column, Section, Table, Text, Value
+from components.page.facts import Block, Column, KeyValues, Section, Table, Text, Value
 from pipeline import paths
 from pipeline.findings.findings import Findings
 from pipeline.findings.leakage import overlap_counts
@@ -11,7 +11,7 @@ KINDS = {"exact": "exact", "near": "near", "13_gram": "13-gram"}
 
 def section(found: Findings) -> Section:
     """Return the table of overlaps, and the scores on the clean part beside the whole."""
-    return Section("Held out and trained on", (overlaps(), *classifier(found), *assistant(found)))
+    return Section("Held out and trained on", (overlaps(), base_model(found), *classifier(found), *assistant(found)))
 
 
 def overlaps() -> Table:
@@ -43,6 +43,24 @@ def overlaps() -> Table:
         f"the same ones. Above the most the build stops. Each is listed in {paths.OVERLAPS}."
     )
     return Table("What is held out and stands elsewhere", columns, tuple(rows), note)
+
+
+def base_model(found: Findings) -> Block:
+    """Return the loss on the passages of the validation text that overlap nothing beside that on all."""
+    clean, whole = found.clean, found.bits_per_byte
+    if not clean.passages:
+        return Text(f"None of the {whole.count:,} passages of the validation text is touched.")
+    if not clean.bits_per_byte:
+        return Text(f"Each of the {whole.count:,} passages of the validation text is touched: none is left to score.")
+    return KeyValues(
+        "The base model without the passages that overlap",
+        (
+            ("bits per byte on clean passages", estimate(clean.bits_per_byte, 1)),
+            ("bits per byte on all", estimate(whole, 1)),
+        ),
+        f"Of the {whole.count:,} passages of the validation text {clean.passages:,} are touched, by any measure. "
+        f"{percent(found.confidence)} intervals.",
+    )
 
 
 def classifier(found: Findings) -> list[Block]:

@@ -28,7 +28,7 @@ def facts(found: Findings) -> Facts:
             headline.section(found),
             provenance.graph(),
             corpus.section(),
-            base_model.section(),
+            base_model.section(found),
             *multiple_choice.sections(found),
             classifier.section(found),
             assistant.section(found),

@@ -9,15 +9,13 @@ import torch
 
 from components.gpt import checkpoint
 from components.gpt.generate import generate
+from components.scoring.passage import Passage
 from components.tasks.files import read_records, write_records
 from components.tasks.multiple_choice import Choice
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
-from components.training.evaluation import MeanLoss, mean_loss
-from components.training.losses import next_token
-from components.windows.batches import in_order
 from components.windows.windows import Windows
-from pipeline import machine, multiple_choice, paths, tracking
+from pipeline import losses, machine, multiple_choice, paths, tracking
 from pipeline.multiple_choice import MultipleChoiceSettings
 from pipeline.orchestration import gpu, io, stage
 
@@ -60,19 +58,19 @@ class EvaluateSettings:
 
 @stage
 def evaluate(evaluate: EvaluateSettings) -> None:
-    """Write `data/metrics/evaluate.json`, `data/samples.json` and `data/choices.jsonl`."""
-    loss = score(evaluate.batch_size)
+    """Write `data/metrics/evaluate.json`, `data/losses.jsonl`, `data/samples.json` and `data/choices.jsonl`."""
+    score(evaluate.batch_size)
     choose(evaluate.multiple_choice)
     sample(evaluate)
-    record(loss)
+    record()
 
 
 @gpu
-def score(batch_size: int) -> MeanLoss:
-    """Return the mean loss over all validation windows, none of whose ids is scored twice."""
-    model = checkpoint.load(paths.BASE)
-    batches = in_order(Windows(paths.SHARDS, "validation"), batch_size)
-    return mean_loss(model, batches, next_token, device=torch.device(machine.device()))
+def score(batch_size: int) -> None:
+    """Write the loss on each passage of the validation text."""
+    model = checkpoint.load(paths.BASE).to(machine.device()).eval()
+    write_records(losses.by_passage(model, batch_size), paths.LOSSES)
+    tracking.keep(paths.LOSSES)
 
 
 @gpu
@@ -114,26 +112,29 @@ def sample(settings: EvaluateSettings) -> None:
 
 
 @io
-def record(loss: MeanLoss) -> None:
+def record() -> None:
     """Record loss, perplexity and bits per byte, what `xz -9e` needs for the same text, and which weights these are.
 
     xz stands there twice: as it comes, and after it has read the training text, or the first `SEEN_BYTES` of it. And
     the shares of right choices, if there was something to choose.
     """
-    windows = Windows(paths.SHARDS, "validation")
+    windows, passages = Windows(paths.SHARDS, "validation"), read_records(paths.LOSSES, Passage)
+    nats, scored_tokens = sum(each.nats for each in passages), sum(each.tokens for each in passages)
+    scored_bytes = sum(each.size_bytes for each in passages)
     text, seen = _text("validation"), _text("train", SEEN_BYTES)
     alone, before, after = map(_compressed_bytes, (text, seen, seen + text))
     numbers = {
-        "validation_loss": loss.value,
-        "perplexity": math.exp(loss.value),
-        "bits_per_byte": loss.value / math.log(2) * windows.ids / windows.size_bytes,
+        "validation_loss": nats / scored_tokens,
+        "perplexity": math.exp(nats / scored_tokens),
+        "bits_per_byte": nats / math.log(2) / scored_bytes,
         "xz_bits_per_byte": 8 * alone / len(text),
         "xz_after_training_text_bits_per_byte": 8 * (after - before) / len(text),
         "xz_training_bytes": len(seen),
         "windows": len(windows),
         "tokens": windows.ids,
-        "scored_tokens": loss.count,
+        "scored_tokens": scored_tokens,
         "bytes": windows.size_bytes,
+        "scored_bytes": scored_bytes,
     }
     numbers |= multiple_choice.accuracies(read_records(paths.CHOICES, Choice))
     tracking.record("evaluate", numbers | {"weights_sha256": checkpoint.sha256(paths.BASE)})

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from components.corpus.cutting import cut
 from components.overlap import screening
 from components.overlap.encoded import Encoded
 from components.overlap.found import KINDS, Count, Kind, Overlap
@@ -27,8 +26,8 @@ from components.tokenizer.table import Group
 from pipeline import machine, paths, tracking
 from pipeline.heartbeat import progress
 from pipeline.orchestration import io, stage
+from pipeline.passages import document, passage, passages
 
-PASSAGE_CHARACTERS = 4000
 HELD_OUT_BYTES = 1 << 27
 """Bytes of the corpus's validation that are looked for at once, with about six times as much memory; for what is more
 the training documents are read once more."""
@@ -202,16 +201,11 @@ def in_passages(decoder: Decoder, group: Group) -> Texts:
     """Return the texts of some documents in what is counted."""
     texts = decoded(decoder, group)
     parts = [
-        (f"{place}, passage {number}", part)
+        (passage(place, number), part)
         for place, text in zip(texts.places, texts.texts, strict=True)
         for number, part in enumerate(passages(text), 1)
     ]
     return Texts([place for place, _ in parts], [part for _, part in parts])
-
-
-def passages(text: str) -> Iterator[str]:
-    """Yield a document in what is counted: a long text has more in common with others than a short one."""
-    return cut(text, PASSAGE_CHARACTERS)
 
 
 def corpus_training(
@@ -228,7 +222,7 @@ def corpus_training(
 
 def decoded(decoder: Decoder, group: Group) -> Texts:
     """Return the texts of some documents, and where each stands."""
-    places = [f"document {number} ({place})" for number, place in zip(group.documents, group.places, strict=True)]
+    places = [document(number, place) for number, place in zip(group.documents, group.places, strict=True)]
     return Texts(places, Encoded(*decoder.utf8(group.ids, group.offsets)))
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -60,6 +61,7 @@ METRICS = {
         "tokens": 82,
         "scored_tokens": 64,
         "bytes": 200,
+        "scored_bytes": 200,
         "weights_sha256": "aa",
     },
     "prepare": {f"{task}_{split}": 4 for task in ("classification", "instructions") for split in ("train", "test")}
@@ -102,7 +104,13 @@ LABELLED = {  # how likely each of four texts is code; the first two are
 ANSWERED = ("tuned", "untuned", "untuned, shown examples")
 
 
-OVERLAPS = [  # a text, and a question by two measures
+PASSAGES = [  # id, source, bytes, bits per byte: 300 bits on 200 bytes
+    ("document 8 (tales.txt), passage 1", "tales", 100, 1.0),
+    ("document 8 (tales.txt), passage 2", "tales", 50, 1.0),
+    ("document 9 (notes.txt), passage 1", "notes", 50, 3.0),
+]
+OVERLAPS = [  # a passage, a text, and a question by two measures
+    ("corpus validation", "document 9 (notes.txt), passage 1", "13_gram", "document 0 (tales.txt)", 0.5),
     ("classification test", "1", "exact", "t9", 1.0),
     ("instructions test", "c1", "near", "q7", 0.875),
     ("judge items", "c1", "13_gram", "q7", 0.5),
@@ -135,6 +143,14 @@ def build(tmp_path, monkeypatch):
     (tmp_path / "data/checks/raw.json").write_text(json.dumps({"border": "raw", "rows": 1, "expectations": kept}))
     samples = [{"prompt": "Once", "kind": "greedy", "text": " upon a time"}]
     (tmp_path / "data/samples.json").write_text(json.dumps(samples))
+    write_lines(
+        tmp_path / "data/losses.jsonl",
+        [
+            {"id": id, "group": group, "sha256": f"hash of {id}", "tokens": size_bytes // 2, "size_bytes": size_bytes}
+            | {"nats": bits * size_bytes * math.log(2)}
+            for id, group, size_bytes, bits in PASSAGES
+        ],
+    )
     (tmp_path / "data/choices.jsonl").touch()
     for name, shares in LABELLED.items():
         rows = ["id,group,actual,predicted,probability of code,probability of prose"]

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from components.gpt.likelihood import Likelihood, likelihoods
+from components.gpt.likelihood import Likelihood, likelihoods, losses
 
 PAIRS = [([1, 2, 3], [4, 5]), ([6], [7]), ([8, 9, 10, 11, 12], [13, 14, 15]), ([2, 3], [4] * 9)]
 
@@ -93,3 +93,19 @@ def test_what_has_no_likelihood_is_refused_by_its_place(tiny, pair, message):
 def test_a_batch_of_none_is_refused(tiny):
     with pytest.raises(ValueError, match="batch_size is 0; expected at least 1"):
         likelihoods(tiny(), PAIRS, batch_size=0)
+
+
+@pytest.mark.parametrize("held", [2, 1024])
+def test_the_loss_of_each_target_is_its_cross_entropy_and_none_where_there_is_no_target(tiny, monkeypatch, held):
+    monkeypatch.setattr("components.gpt.likelihood.POSITIONS", held)
+    model = tiny().eval()
+    inputs, targets = torch.tensor([[1, 2, 3], [4, 5, 6]]), torch.tensor([[2, 3, 4], [-100, 6, -100]])
+    found = losses(model, inputs, targets)
+    with torch.no_grad():
+        expected = F.cross_entropy(model(inputs).transpose(1, 2), targets, ignore_index=-100, reduction="none")
+    assert found == pytest.approx(expected, abs=1e-5)
+    assert found[1, 0] == found[1, 2] == 0.0
+
+
+def test_a_batch_without_targets_has_no_losses(tiny):
+    assert losses(tiny(), torch.tensor([[1, 2]]), torch.tensor([[-100, -100]])).tolist() == [[0.0, 0.0]]

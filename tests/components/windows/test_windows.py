@@ -120,6 +120,7 @@ def test_a_window_tells_the_documents_that_it_is_made_of(tmp_path):
     ]
     with pytest.raises(IndexError, match="window 5 of 5"):
         windows.documents(5)
+    assert windows.starts.tolist() == [[3, 0], [5, 4], [6, 5], [9, 7]]
 
 
 def test_a_document_without_an_id_and_without_a_separator_is_in_no_window(tmp_path):

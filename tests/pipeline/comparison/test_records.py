@@ -20,6 +20,13 @@ def test_each_test_text_is_right_or_not_and_is_known_by_what_it_is(build):
     assert [value.number for value in gains.values()] == [1.0, 0.0, 0.0, 0.0]
 
 
+def test_each_passage_counts_by_its_bytes_and_is_known_by_its_hash(build):
+    found = records.values(build)
+    (id, *others) = found["bits_per_byte"]
+    assert found["bits_per_byte"][id] == Value(pytest.approx(1.0), "tales", f"hash of {id}", weight=100)
+    assert list(found["bits_per_byte_clean"]) == [id, others[0]]
+
+
 def test_each_answer_has_its_verdict_and_what_it_is_better_by(build):
     found = records.values(build)
     assert found["tuned_exact_match"]["c1"] == Value(1, "c1", '["How many parameters?", "def f(a)", "1"]')
@@ -63,14 +70,18 @@ def test_each_pair_of_answers_is_known_by_what_it_is(preferred):
     assert [value.number for value in found["preferences_validation_accuracy"].values()] == [1.0, 1.0]
 
 
+def mean(values):
+    return sum(each.number * each.weight for each in values) / sum(each.weight for each in values)
+
+
 @pytest.mark.parametrize("which", ["build", "judged", "chosen", "preferred"])
 def test_their_means_are_the_headline_numbers(which, request):
     folder = request.getfixturevalue(which)
     known = headline.numbers(gather(Resampling(resamples=10, confidence=0.95, seed=1)))
     found = {name: each for name, each in records.values(folder).items() if name in known}
-    assert {name: sum(v.number for v in each.values()) / len(each) for name, each in found.items()} == {
-        name: known[name] for name in found
-    }
+    assert {name: mean(each.values()) for name, each in found.items()} == pytest.approx(
+        {name: known[name] for name in found}
+    )
     single = {"touched", "coverage", "f1", "calibration_error", "average_precision", "byte", "low", "high"}
     assert [
         name for name in known if name not in found and not name.removesuffix("_clean").endswith(tuple(single))

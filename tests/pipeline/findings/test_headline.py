@@ -11,7 +11,8 @@ HOW = Resampling(resamples=4000, confidence=0.95, seed=1)
 
 def test_the_headlines_are_flat_numbers_with_their_intervals(build):
     found = headline.numbers(gather(HOW))
-    assert (found["bits_per_byte"], found["xz_bits_per_byte"]) == (1.5, 2.0)
+    assert [found[f"bits_per_byte{end}"] for end in ("", "_low", "_high")] == pytest.approx([1.5, 1.0, 3.0])
+    assert found["xz_bits_per_byte"] == 2.0
     assert found["xz_after_training_text_bits_per_byte"] == 1.75
     assert (found["classifier_accuracy"], found["classifier_accuracy_low"]) == (0.75, 0.25)
     assert (found["classifier_f1"], found["bag_of_words_f1"]) == (pytest.approx((2 / 3 + 4 / 5) / 2), 0.5)
@@ -29,7 +30,8 @@ def test_the_headlines_are_flat_numbers_with_their_intervals(build):
 
 def test_the_headlines_hold_the_clean_part_beside_the_whole(build):
     found = headline.numbers(gather(HOW))
-    assert (found["classifier_touched"], found["assistant_touched"]) == (1.0, 1.0)
+    assert [found[f"{who}_touched"] for who in ("base_model", "classifier", "assistant")] == [1.0, 1.0, 1.0]
+    assert [found[f"bits_per_byte_clean{end}"] for end in ("", "_low", "_high")] == pytest.approx([1.0, 1.0, 1.0])
     assert (found["classifier_accuracy"], found["classifier_accuracy_clean"]) == (0.75, pytest.approx(2 / 3))
     assert (found["tuned_exact_match_clean_low"], found["tuned_exact_match_clean_high"]) == (0.0, 1.0)
     assert found["untuned_exact_match_clean"] == 0.0

@@ -6,6 +6,7 @@ from components.overlap.found import Overlap
 from components.page.facts import Estimate, Table, Text
 from components.page.page import html
 from components.tasks.files import write_records
+from pipeline.findings.base_model import passages
 from pipeline.findings.findings import gather
 from pipeline.findings.resampling import Resampling
 from pipeline.sections import leakage, page
@@ -31,7 +32,12 @@ def test_a_side_without_texts_has_no_share(build):
 
 
 def test_scores_without_what_overlaps_stand_beside_those_on_all(found):
-    _, labels, table = leakage.section(found).blocks
+    _, losses, labels, table = leakage.section(found).blocks
+    assert losses.items == (
+        ("bits per byte on clean passages", Estimate(*map(pytest.approx, (1.0, 1.0, 1.0)))),
+        ("bits per byte on all", Estimate(*map(pytest.approx, (1.5, 1.0, 3.0)))),
+    )
+    assert losses.note.startswith("Of the 3 passages of the validation text 1 are touched, by any measure. 95 %")
     assert isinstance(labels, Table)
     assert labels.rows[0][:3] == (
         "classifier",
@@ -48,20 +54,23 @@ def test_scores_without_what_overlaps_stand_beside_those_on_all(found):
     assert table.note == "1 questions are touched, by any measure. 95 % intervals."
 
 
-def test_where_nothing_overlaps_two_sentences_say_so(build):
+def test_where_nothing_overlaps_sentences_say_so(build):
     (build / "data/overlap/overlaps.jsonl").write_text("")
     assert leakage.section(gather(HOW)).blocks[1:] == (
+        Text("None of the 3 passages of the validation text is touched."),
         Text("None of the 4 test texts of the classifier is touched."),
         Text("None of the assistant's test questions is touched."),
     )
 
 
-def test_where_all_overlaps_two_sentences_say_so(build):
+def test_where_all_overlaps_sentences_say_so(build):
     ids = {"classification test": "1234", "judge items": ["c1", "c2", "n1", "n2"]}
+    ids["corpus validation"] = [each.id for each in passages()]
     overlaps = [Overlap(side, "train", "exact", id, "a.txt", 1.0) for side, its in ids.items() for id in its]
     write_records(overlaps, build / "data/overlap/overlaps.jsonl")
     found = gather(HOW)
     assert leakage.section(found).blocks[1:] == (
+        Text("Each of the 3 passages of the validation text is touched: none is left to score."),
         Text("Each of the 4 test texts of the classifier is touched: none is left to score."),
         Text("Each of the 4 test questions is touched: none is left to score."),
     )

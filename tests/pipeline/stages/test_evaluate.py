@@ -39,15 +39,20 @@ def trained_sha256():
     return json.loads(paths.metrics("pretrain").read_text())["weights_sha256"]
 
 
-def test_bits_per_byte_count_the_text_not_the_tokens(project):
+def test_bits_per_byte_count_the_text_that_was_scored_not_the_tokens(project):
     texts = split("validation")
     size_bytes = sum(len(text.encode()) for text in texts)
-    rows = table.read(paths.TOKENS, "validation")
-    tokens = sum(len(row.ids) + 1 for row in rows)  # each document's end is predicted too
+    tokens = sum(len(row.ids) + 1 for row in table.read(paths.TOKENS, "validation"))  # each document's end too
     found = numbers()
     assert (found["bytes"], found["tokens"]) == (size_bytes, tokens)
     assert found["scored_tokens"] == found["windows"] * 64  # windows of 64 that do not overlap
-    assert found["bits_per_byte"] == pytest.approx(found["validation_loss"] / math.log(2) * tokens / size_bytes)
+    tokenizer = Tokenizer.load(paths.TOKENIZER)
+    ids = [id_ for row in table.read(paths.TOKENS, "validation") for id_ in [*row.ids.tolist(), tokenizer.end_of_text]]
+    first, rest = ids[:1], ids[found["scored_tokens"] + 1 :]
+    unscored = sum(len(tokenizer.decode_bytes([id_])) for id_ in first + rest if id_ != tokenizer.end_of_text)
+    assert found["scored_bytes"] == size_bytes - unscored < size_bytes
+    nats = found["validation_loss"] * found["scored_tokens"]
+    assert found["bits_per_byte"] == pytest.approx(nats / math.log(2) / found["scored_bytes"])
     assert found["xz_bits_per_byte"] == pytest.approx(8 * compressed(texts) / size_bytes, rel=1e-3)
 
 
