@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from benchmarks import reporting
 from benchmarks.tokenizing import FILE_BYTES, READING, SPLIT, parts
 from components.corpus import documents, reading
-from components.corpus.documents import Document, NearDuplicate
+from components.corpus.documents import Document
 from components.overlap.near import NearSettings
 from components.tokenizer.bpe import Tokenizer
 from pipeline import encoding, paths
@@ -111,7 +111,7 @@ def turn(shared: Path, corpus: Path, out: Path, near: NearSettings | None) -> Tu
                 written += 1
                 copies += each.source.startswith(COPY)
                 yield each
-            left_out += isinstance(each, NearDuplicate)
+            left_out += not isinstance(each, Document) and each.kind == "near_duplicates"
 
     started = time.perf_counter()
     encoding.write(kept(), tokenizer, out, processes=2)

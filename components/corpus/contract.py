@@ -1,13 +1,14 @@
 """What a document must be to be kept: limits on its length, its replacement characters and its entropy."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from components.corpus.documents import Document, where
 from components.corpus.reading import Refused
+from components.corpus.texts import Kind
 
 _REPLACEMENT = "\ufffd"
 _REPLACEMENT_BYTES = 3
@@ -67,6 +68,8 @@ class Breach(Refused):
     """How much it is."""
     limits: Limits
     """What it may be, and what happens now."""
+    kind: Kind = field(default="breaches", kw_only=True)
+    """What it is counted as."""
 
 
 def judged(found: Iterable[Document | Refused], contract: ContractSettings) -> Iterator[Document | Refused]:

@@ -61,14 +61,6 @@ class Document:
     """What it was decoded from, as Python calls it."""
 
 
-class Duplicate(Refused):
-    """A text that an earlier place has too."""
-
-
-class NearDuplicate(Refused):
-    """A text that is nearly that of an earlier place."""
-
-
 Found = Iterator[Text | Refused]
 
 
@@ -140,7 +132,7 @@ def _once(found: Found, met: sqlite3.Connection) -> Found:
     """Pass on what was found, with a refusal for each text that was met before."""
     for each in found:
         if isinstance(each, Text) and (first := _earlier(met, each.text, where(each))):
-            yield Duplicate(where(each), f"the same text as {first}")
+            yield Refused(where(each), f"the same text as {first}", kind="duplicates")
         else:
             yield each
 

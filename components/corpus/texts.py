@@ -1,8 +1,8 @@
 """What reading gives: texts as models shall see them, and refusals; and the settings that say which is which."""
 
 import re
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, field
+from typing import Literal, cast
 
 _GUTENBERG_START = re.compile(r"^\*\*\* ?START OF (?:THE|THIS) PROJECT GUTENBERG[^*]*\*\*\*", re.M | re.I)
 _GUTENBERG_END = re.compile(
@@ -48,6 +48,10 @@ class Text:
     """UTF-8 bytes of what stands there before the text; 0 unless it was cut."""
 
 
+Kind = Literal["duplicates", "near_duplicates", "breaches", "refused"]
+"""Why something is left out: the same text, or nearly, came before, it is beyond a limit, or it cannot be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     """Something that is left out."""
@@ -56,6 +60,8 @@ class Refused:
     """Where it stands, as in Text; a file or member alone where none, or no more, of it could be read."""
     reason: str
     """What was expected, what came."""
+    kind: Kind = field(default="refused", kw_only=True)
+    """What it is counted as."""
 
 
 def from_fields(text: object, source: object, place: str, stem: str, settings: ReadingSettings) -> Text | Refused:

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import tee
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import pandas as pd
 
-from components.corpus import contract, documents, reading
+from components.corpus import contract, documents, reading, spool
 from components.corpus.contract import Breach, ContractSettings
-from components.corpus.documents import Document, Duplicate, NearDuplicate, SplitSettings
+from components.corpus.documents import Document, SplitSettings
 from components.corpus.reading import ReadingSettings, Refused, Text
+from components.corpus.texts import Kind
 from components.overlap.near import NearSettings, matches
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
@@ -29,13 +30,8 @@ from pipeline.work import work
 
 log = logging.getLogger(__name__)
 
-KINDS: dict[type[Refused], str] = {
-    Duplicate: "duplicates",
-    NearDuplicate: "near_duplicates",
-    Breach: "breaches",
-    Refused: "refused",
-}
-"""What is left out, as it is counted."""
+SPOOL = "documents.arrow"
+"""Of work in progress: the documents, laid by while the vocabulary is learned from them."""
 DECODED_FROM = "decoded_from_"
 """What is said before an encoding other than UTF-8, where documents so decoded are counted."""
 
@@ -76,47 +72,53 @@ class TokenizeSettings:
 @stage
 def tokenize(tokenize: TokenizeSettings) -> None:
     """Write the tokenizer and the table of documents."""
-    make_tokenizer(tokenize)
     counts = encode(tokenize)
     check(tokenize)
     record(tokenize, counts)
 
 
 @io
-def make_tokenizer(settings: TokenizeSettings) -> None:
-    """Train the tokenizer on the training split, or open GPT-2's, and save it."""
-    if settings.vocabulary == "gpt2":
-        tokenizer = Tokenizer.gpt2(paths.RAW_TOKENIZER if _has_gpt2() else None)
-    else:
-        size_bytes = reading.size_bytes(paths.RAW_CORPUS)
-        with listed() as leave_out, progress("tokenize: learning the vocabulary", size_bytes) as on_read:
-            kept = _documents(read(settings, on_read), leave_out)
-            texts = (each.text for each in kept if each.split == "train")
-            tokenizer = Tokenizer.trained(texts, settings.vocab_size, settings.special_tokens)
-        paths.remove(paths.QUARANTINE)  # encoding lists all anew; a full disk then leaves nothing
-    with paths.whole(paths.TOKENIZER) as folder:
-        tokenizer.save(folder)
-
-
-@io
 def encode(settings: TokenizeSettings) -> dict[str, int]:
-    """Write a row per document, with its ids, and what was left out with its place and reason; return their counts.
+    """Write the tokenizer, a row per document with its ids, and what was left out with its place and reason.
 
-    A run that was killed is gone on with after its last full file.
+    Return how many documents there were of each kind that was left out, and otherwise of note. The corpus is read once:
+    where the vocabulary is learned from it first, what is found is laid by. A run that was killed is gone on with after
+    its last full file.
     """
-    tokenizer = Tokenizer.load(paths.TOKENIZER)
+    counts: Counter[str] = Counter(dict.fromkeys(get_args(Kind), 0))
     size_bytes = reading.size_bytes(paths.RAW_CORPUS)
-    counts: Counter[str] = Counter(dict.fromkeys(KINDS.values(), 0))
-    with work("tokenize") as folder, listed() as leave_out, progress("tokenize", size_bytes) as on_read:
-        found = read(settings, on_read)
-        kept = _kept(found, counts, leave_out)
-        encoding.write(kept, tokenizer, folder / "tokens", encoding.processes(size_bytes))
+    with work("tokenize") as folder:
+        tokenizer = opened(settings, folder, size_bytes)
+        with paths.whole(paths.TOKENIZER) as target:
+            tokenizer.save(target)
+        spooled = folder / SPOOL
+        to_read_bytes = spooled.stat().st_size if spooled.exists() else size_bytes
+        with listed() as leave_out, progress("tokenize", to_read_bytes) as on_read:
+            found = spool.read(spooled, on_read) if spooled.exists() else read(settings, on_read)
+            kept = _kept(found, counts, leave_out)
+            encoding.write(kept, tokenizer, folder / "tokens", encoding.processes(size_bytes))
         done = folder / "done"  # a kill while it is copied to another disk shall leave nothing to go on from
         paths.remove(done)
         (folder / "tokens").rename(done)
         with paths.whole(paths.TOKENS) as temporary:
             shutil.move(done, temporary)
     return counts
+
+
+def opened(settings: TokenizeSettings, folder: Path, size_bytes: int) -> Tokenizer:
+    """Return GPT-2's tokenizer, or the one that the training split teaches: then the corpus is laid by in a folder."""
+    if settings.vocabulary == "gpt2":
+        return Tokenizer.gpt2(paths.RAW_TOKENIZER if _has_gpt2() else None)
+    learned = folder / "tokenizer"
+    if not learned.exists():
+        with listed() as leave_out, progress("tokenize: learning the vocabulary", size_bytes) as on_read:
+            kept = _documents(spool.keep(read(settings, on_read), folder / SPOOL), leave_out)
+            texts = (each.text for each in kept if each.split == "train")
+            tokenizer = Tokenizer.trained(texts, settings.vocab_size, settings.special_tokens)
+        paths.remove(paths.QUARANTINE)  # encoding lists all anew; a full disk then leaves nothing
+        with paths.whole(learned) as temporary:
+            tokenizer.save(temporary)
+    return Tokenizer.load(learned)
 
 
 @contextmanager
@@ -158,7 +160,7 @@ def without_near(found: Iterator[Text | Refused], settings: NearSettings) -> Ite
     for each, match in zip(found, matches(texts, settings), strict=True):
         if isinstance(each, Text) and match:
             reason = f"nearly the same text as {match.place} ({match.similarity:.2f})"
-            yield NearDuplicate(documents.where(each), reason)
+            yield Refused(documents.where(each), reason, kind="near_duplicates")
         else:
             yield each
 
@@ -227,7 +229,7 @@ def record(settings: TokenizeSettings, counts: dict[str, int]) -> None:
     for whose, count in tokens.items():
         numbers[f"{whose}validation_bytes_per_token"] = numbers["validation_bytes"] / count
         numbers[f"{whose}validation_tokens_per_word"] = count / counts["validation_words"]
-    numbers |= {name: counts[name] for name in KINDS.values()}
+    numbers |= {name: counts[name] for name in get_args(Kind)}
     numbers |= {name: counts[name] for name in sorted(counts) if name.startswith(DECODED_FROM)}
     tracking.record("tokenize", numbers)
 
@@ -259,11 +261,10 @@ def _kept(
     told = ""
     for each in found:
         if isinstance(each, Refused):
-            kind = KINDS[type(each)]
-            if kind in ("refused", "breaches") and not counts[kind]:
-                said = "not read" if kind == "refused" else "left out"
+            if each.kind in ("refused", "breaches") and not counts[each.kind]:
+                said = "not read" if each.kind == "refused" else "left out"
                 log.warning("%s: %s: %s; all such are listed in %s", each.place, said, each.reason, paths.QUARANTINE)
-            counts[kind] += 1
+            counts[each.kind] += 1
             leave_out(each)
             continue
         if each.encoding != "utf-8":

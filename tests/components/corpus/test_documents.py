@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.corpus import documents
-from components.corpus.documents import Document, Duplicate, NearDuplicate, SplitSettings
+from components.corpus.documents import Document, SplitSettings
 from components.corpus.reading import ReadingSettings, Refused, Text
 
 READING = ReadingSettings("text", "source", gutenberg=False, most_unpacked_bytes=10**6, most_line_bytes=10**6)
@@ -144,8 +144,8 @@ def test_a_text_that_stands_again_is_left_out_and_says_where_it_stood_first(lett
         f"text {letter}" for letter in "abcdefghij"
     ]
     assert left_out(letters) == [
-        Duplicate("c.txt", "the same text as again.txt"),
-        Duplicate("lines.jsonl line 1", "the same text as d.txt"),
+        Refused("c.txt", "the same text as again.txt", kind="duplicates"),
+        Refused("lines.jsonl line 1", "the same text as d.txt", kind="duplicates"),
     ]
 
 
@@ -226,8 +226,8 @@ def test_parts_that_stand_twice_are_left_out_and_say_where(tmp_path: Path) -> No
     (tmp_path / "b.txt").write_text("other\n\nsame\n\nmore\n\nsame\n\n", encoding="utf-8")
     by_document = SplitSettings("document", 0.5, 1, most_characters=7)
     assert [each for each in found(tmp_path, by_document) if isinstance(each, Refused)] == [
-        Duplicate("b.txt byte 7", "the same text as a.txt byte 7"),
-        Duplicate("b.txt byte 19", "the same text as a.txt byte 7"),
+        Refused("b.txt byte 7", "the same text as a.txt byte 7", kind="duplicates"),
+        Refused("b.txt byte 19", "the same text as a.txt byte 7", kind="duplicates"),
     ]
 
 
@@ -259,13 +259,13 @@ def test_what_is_sifted_out_is_left_out_before_the_split_and_after_exact_duplica
     def sift(those: documents.Found) -> documents.Found:
         for each in those:
             is_alike = isinstance(each, Text) and each.text in ("text c", "text d")
-            yield NearDuplicate(each.place, "nearly the same text as b.txt") if is_alike else each
+            yield Refused(each.place, "nearly the same text as b.txt", kind="near_duplicates") if is_alike else each
 
     left = list(documents.read(letters, BY_DOCUMENT, READING, sift=sift))
     assert [each for each in left if isinstance(each, Refused)] == [
-        NearDuplicate("again.txt", "nearly the same text as b.txt"),
-        Duplicate("c.txt", "the same text as again.txt"),
-        NearDuplicate("d.txt", "nearly the same text as b.txt"),
+        Refused("again.txt", "nearly the same text as b.txt", kind="near_duplicates"),
+        Refused("c.txt", "the same text as again.txt", kind="duplicates"),
+        Refused("d.txt", "nearly the same text as b.txt", kind="near_duplicates"),
     ]
     assert [each.index for each in left if isinstance(each, Document)] == list(range(8))
 

@@ -9,8 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.corpus import documents
-from components.corpus.documents import Duplicate
-from components.corpus.reading import Text
+from components.corpus.reading import Refused, Text
 from components.overlap.near import NearSettings
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
@@ -133,7 +132,11 @@ def test_near_duplicates_are_looked_for_a_little_ahead_however_many_refusals_com
     def found():
         for n in range(20_000):
             read.append(n)
-            yield Text("a", f"text {n}", "a.txt") if n < 129 else Duplicate(f"{n}.txt", "the same text as a.txt")
+            yield (
+                Text("a", f"text {n}", "a.txt")
+                if n < 129
+                else Refused(f"{n}.txt", "the same text as a.txt", kind="duplicates")
+            )
 
     settings = NearSettings(threshold=0.8, words=5, permutations=128, seed=1)
     ahead = [len(read) - passed for passed, _ in enumerate(without_near(found(), settings))]
@@ -305,6 +308,36 @@ def test_a_run_that_was_killed_goes_on_after_its_last_full_file(run, monkeypatch
     assert {file.name: file.read_bytes() for file in paths.TOKENS.iterdir()} == whole
     assert 8 <= len(encoded) < 20
     assert not list(paths.WORK.glob("*/tokens"))
+
+
+def test_the_corpus_is_read_once_whatever_the_vocabulary_is_learned_from(run, monkeypatch):
+    tales(**BAD)
+    read, asked = documents.read, []
+    monkeypatch.setattr(documents, "read", lambda *given: asked.append(given) or read(*given))
+    run("tokenize", {"split": BAD_SPLIT, "vocab_size": 260, "contract": LIMITS})
+    assert len(asked) == 1
+    assert json.loads(paths.metrics("tokenize").read_text())["breaches"] == 3
+    assert not list(paths.WORK.glob("*/*.arrow"))
+
+
+def test_a_run_that_was_killed_while_it_encoded_neither_reads_nor_learns_again(run, monkeypatch):
+    tales(**BAD)
+    changes = {"split": BAD_SPLIT, "vocab_size": 260, "contract": LIMITS}
+    run("tokenize", changes)
+    outs = (paths.TOKENS / "00000.parquet", paths.TOKENIZER / "vocab.bpe", paths.QUARANTINE, paths.metrics("tokenize"))
+    whole = [out.read_bytes() for out in outs]
+
+    def failing(*_):
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encoding, "write", failing)
+        with pytest.raises(RuntimeError, match="killed"):
+            run("tokenize", changes)
+    monkeypatch.setattr(documents, "read", failing)
+    monkeypatch.setattr(Tokenizer, "trained", failing)
+    run("tokenize", changes)
+    assert [out.read_bytes() for out in outs] == whole
 
 
 @pytest.mark.parametrize(
