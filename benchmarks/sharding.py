@@ -41,7 +41,7 @@ def rows(documents: int) -> Iterator[Row]:
     generator = np.random.default_rng(0)
     for n in range(documents):
         ids = generator.integers(VOCAB_SIZE - 1, size=IDS, dtype=np.uint16)
-        yield Row(n, "source", "validation" if n % 10 == 0 else "train", f"file line {n + 1}", 0, 4 * IDS, ids)
+        yield Row(n, "source", "validation" if n % 10 == 0 else "train", f"file line {n + 1}", 0, 4 * IDS, 4 * IDS, ids)
 
 
 def write(tokens: Path, folder: Path) -> tuple[float, float]:

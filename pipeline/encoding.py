@@ -80,6 +80,7 @@ def _row(document: Document) -> Callable[..., Row]:
         place=document.place,
         begin=document.begin,
         size_bytes=len(document.text.encode()),
+        characters=len(document.text),
         replacements=document.text.count(_REPLACEMENT),
     )
 

@@ -32,11 +32,39 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class ContractSettings:
-    """What documents must be one by one, and the tokens and the split as a whole.
+class TokenEntropy:
+    """How much ids must differ."""
 
-    A document beyond a limit ends the build or is left out, as the limit says; a whole that is wrong ends it.
-    """
+    least: float
+    """Least entropy of the ids of a split, and of its part of a row group, of 1,024 ids or more; bits, 0 or more."""
+    on_breach: Literal["stop", "quarantine"]
+    """`stop` ends the build; `quarantine` leaves the documents of such a part out, counted, each with its reason. A
+    whole split that is below ends the build in either case."""
+
+    def __post_init__(self) -> None:
+        if not self.least >= 0:
+            raise ValueError(f"least is {self.least}; expected 0 or more")
+
+
+@dataclass(frozen=True)
+class ValidationShare:
+    """How near validation must be to the share that was asked for."""
+
+    tolerance: float
+    """How far it may be from `split.validation_share`, of the documents, of the sources by source, of the characters by
+    position; above 0. Of n documents or sources that were drawn 1/sqrt(n) more: two standard errors at least."""
+    on_breach: Literal["stop", "report"]
+    """`stop` ends the build; `report` says so, on the log and in the report. No document is to blame for it, so that
+    there is none to leave out."""
+
+    def __post_init__(self) -> None:
+        if not self.tolerance > 0:
+            raise ValueError(f"tolerance is {self.tolerance}; expected above 0")
+
+
+@dataclass(frozen=True)
+class ContractSettings:
+    """What documents must be one by one, and the tokens and the split as a whole."""
 
     size_bytes: Limits
     """UTF-8 bytes of a document."""
@@ -45,17 +73,10 @@ class ContractSettings:
     bits_per_byte: Limits
     """Entropy of the bytes of a document, 0..8: that of "aaaa" is 0, of English prose 4 to 5; a document of n bytes has
     log2(n) at most. Where it is limited, documents of 4 kB take a twentieth longer to tokenize."""
-    least_bits_per_token: float
-    """Least entropy of the ids of a split, and of its part of a row group, of 1,024 ids or more; bits, 0 or more."""
-    share_tolerance: float
-    """How far validation may be from `split.validation_share`, of the documents, of the sources by source, of the bytes
-    by position; above 0. Of n documents or sources that were drawn 1/sqrt(n) more: two standard errors at least."""
-
-    def __post_init__(self) -> None:
-        if self.least_bits_per_token < 0:
-            raise ValueError(f"least_bits_per_token is {self.least_bits_per_token}; expected 0 or more")
-        if not self.share_tolerance > 0:
-            raise ValueError(f"share_tolerance is {self.share_tolerance}; expected above 0")
+    bits_per_token: TokenEntropy
+    """Entropy of ids."""
+    validation_share: ValidationShare
+    """What validation is of the whole."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from components.corpus import cutting, reading
 from components.corpus.reading import ReadingSettings, Refused, Text
@@ -105,7 +105,19 @@ def read(
         )
 
 
-def where(text: Text | Document) -> str:
+class Placed(Protocol):
+    """What stands somewhere: a text, a document, a row of tokens."""
+
+    @property
+    def place(self) -> str:
+        """Where the text stands that it is, or was cut from."""
+
+    @property
+    def begin(self) -> int:
+        """UTF-8 bytes of that text before it."""
+
+
+def where(text: Placed) -> str:
     """Return the place of a text or document, and for the rest of a cut one the byte that it begins at.
 
     >>> where(Text("tale", "The end.", "tale.txt", begin=4000))

@@ -1,6 +1,7 @@
 """Texts with a label: read, balanced, and turned into padded batches."""
 
 import hashlib
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -64,6 +65,15 @@ def read_sms(path: Path, leave_out: LeaveOut | None = None) -> list[Labelled]:
     return numbered(path, lines, record, leave_out)
 
 
+def label_shares(records: Sequence[Labelled]) -> dict[str, float]:
+    """Return the share of the records that each label has, the commonest first.
+
+    >>> label_shares([Labelled("1", "Hi", "ham", "1"), Labelled("2", "Win!", "spam", "2")])
+    {'ham': 0.5, 'spam': 0.5}
+    """
+    return {label: count / len(records) for label, count in Counter(each.label for each in records).most_common()}
+
+
 def check_labels(records: Sequence[Labelled]) -> None:
     """Raise ValueError unless each of two labels or more has a record for each split: three."""
     counts = Counter(record.label for record in records)
@@ -98,7 +108,28 @@ def balance(records: Sequence[Labelled], seed: int) -> list[Labelled]:
 
     The book does so with the SMS collection (section 6.2): 747 each, or 653 each without duplicates.
     """
-    fewest = min(Counter(record.label for record in records).values(), default=0)
+    return at_most(records, min(Counter(record.label for record in records).values(), default=0), seed)
+
+
+def most_for_share(records: Sequence[Labelled], least: float) -> int:
+    """Return the most records that each label may have for the rarest to have a share of at least so much, 0..1.
+
+    That is at least as many as the rarest has, which may not be enough: k labels cannot have more than 1/k each.
+
+    >>> most_for_share([Labelled(str(n), "Hi", "spam" if n < 5 else "ham", str(n)) for n in range(100)], 0.06)
+    78
+    """
+    counts = Counter(record.label for record in records).values()
+    fewest, most = min(counts), max(counts)
+
+    def is_too_rare(cap: int) -> bool:
+        return fewest / sum(min(count, cap) for count in counts) < least
+
+    return max(fewest, bisect_left(range(most + 1), x=True, lo=fewest, key=is_too_rare) - 1)
+
+
+def at_most(records: Sequence[Labelled], most: int, seed: int) -> list[Labelled]:
+    """Return at most so many records of each label, drawn by each text's seeded hash, order kept."""
     taken: Counter[str] = Counter()
     kept = set()
 
@@ -107,7 +138,7 @@ def balance(records: Sequence[Labelled], seed: int) -> list[Labelled]:
         return hashlib.sha256(f"balance\n{seed}\n{record.text}".encode()).hexdigest()
 
     for record in sorted(records, key=drawn):
-        if taken[record.label] < fewest:
+        if taken[record.label] < most:
             taken[record.label] += 1
             kept.add(record.id)
     return [record for record in records if record.id in kept]

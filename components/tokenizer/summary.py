@@ -16,8 +16,8 @@ Integers = npt.NDArray[np.integer[Any]]
 _EXTREMES = ("least_count", "most_count", "least_bytes", "most_bytes", "most_replaced_share", "min_id", "max_id")
 _PART = ("part", "schema", "split", "documents", "disordered", "count", "size_bytes", "bits_per_token")
 _COLUMNS = [*_PART, *_EXTREMES, *(f"{name}_place" for name in _EXTREMES), "disordered_place"]
-_SPLIT_COLUMNS = ["split", "documents", "count", "size_bytes", "replacements", "bits_per_token"]
-_SUMS = ("documents", "count", "size_bytes", "replacements")
+_SPLIT_COLUMNS = ["split", "documents", "count", "size_bytes", "characters", "replacements", "bits_per_token"]
+_SUMS = ("documents", "count", "size_bytes", "characters", "replacements")
 _ENTROPY_IDS = 1024
 """Ids below which no entropy is told: that of a few says little."""
 _REPLACEMENT_BYTES = 3
@@ -34,7 +34,7 @@ def summary(folder: Path, vocab_size: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     (null where there are no ids). Where a document decides, its place stands beside, as in min_id_place. Where
     the schema is not `table.columns`, all but part and schema are null.
 
-    Columns of the second: split, documents, count, size_bytes and replacements (sums), bits_per_token.
+    Columns of the second: split, documents, count, size_bytes, characters and replacements (sums), bits_per_token.
 
     Memory holds a row group. Raises ValueError for a file that is no table of tokens.
     """
@@ -55,7 +55,7 @@ def summary(folder: Path, vocab_size: int) -> tuple[pd.DataFrame, pd.DataFrame]:
             offsets, ids = table.lists(rows)
             its, its_frequencies = _sums(rows), np.bincount(ids[ids < vocab_size], minlength=vocab_size)
             told = {
-                "part": f"{name} {split}",
+                "part": part(name, split),
                 "schema": schema,
                 "split": split,
                 "bits_per_token": _entropy(its_frequencies),
@@ -67,6 +67,11 @@ def summary(folder: Path, vocab_size: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     splits = [{"split": each, "bits_per_token": _entropy(frequencies[each])} | sums[each] for each in sorted(sums)]
     frame = pd.DataFrame(parts, columns=_COLUMNS).astype({"min_id": "Int64", "max_id": "Int64"})
     return frame, pd.DataFrame(splits, columns=_SPLIT_COLUMNS)
+
+
+def part(group: str, split: str) -> str:
+    """Return what a row group has of a split as it is called, such as "00000.parquet group 1 train"."""
+    return f"{group} {split}"
 
 
 def _sums(rows: pa.Table) -> dict[str, int]:

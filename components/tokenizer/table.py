@@ -28,7 +28,7 @@ _STORED = {
 }
 """How columns are stored: ids as all their low bytes, then all their high bytes, which is smaller and faster."""
 _PARTIAL = ".partial"
-_SCALARS = ["document", "source", "split", "place", "begin", "size_bytes", "replacements"]
+_SCALARS = ["document", "source", "split", "place", "begin", "size_bytes", "characters", "replacements"]
 _COLUMNS = [*_SCALARS, "count", "ids"]
 
 Ids = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
@@ -51,6 +51,8 @@ class Row:
     """UTF-8 bytes of that text before the document."""
     size_bytes: int
     """UTF-8 bytes of the document, for bits per byte."""
+    characters: int
+    """Unicode characters of the document, of which a split by position has its share."""
     ids: npt.NDArray[np.integer[Any]]
     """The document's ids, (token,); may be empty."""
     replacements: int = 0
@@ -81,8 +83,8 @@ class Group:
 def write(rows: Iterable[Row], folder: Path, vocab_size: int) -> None:
     """Write the rows as Parquet files after those that the folder has already.
 
-    Columns: document, source, split, place, begin, count, size_bytes, replacements, ids (uint16, or uint32 above 65,536
-    tokens).
+    Columns: document, source, split, place, begin, count, size_bytes, characters, replacements, ids (uint16, or uint32
+    above 65,536 tokens).
     Equal rows give equal bytes (with one version of pyarrow), also where a writer was stopped and another goes on with
     row `count(folder)`. Memory holds a row group, never the corpus.
 
@@ -124,10 +126,14 @@ def read(folder: Path, split: str | None = None) -> Iterator[Row]:
     Raises ValueError if the folder holds no table of tokens.
     """
     for _, group in row_groups(folder, _COLUMNS):
-        offsets, its_ids = lists(group)
-        for n, facts in enumerate(group.select(_SCALARS).to_pylist()):
-            if split in (None, facts["split"]):
-                yield Row(ids=its_ids[offsets[n] : offsets[n + 1]], **facts)
+        yield from (row for row in rows(group) if split in (None, row.split))
+
+
+def rows(group: pa.Table) -> Iterator[Row]:
+    """Yield the rows of a row group with all its columns; ids are read-only views."""
+    offsets, its_ids = lists(group)
+    for n, facts in enumerate(group.select(_SCALARS).to_pylist()):
+        yield Row(ids=its_ids[offsets[n] : offsets[n + 1]], **facts)
 
 
 def groups(folder: Path, split: str) -> Iterator[Group]:
@@ -246,6 +252,7 @@ def _schema(vocab_size: int) -> pa.Schema:
         "begin": pa.int64(),
         "count": pa.int64(),
         "size_bytes": pa.int64(),
+        "characters": pa.int64(),
         "replacements": pa.int64(),
         "ids": pa.list_(pa.field("element", id_type, nullable=False)),
     }

@@ -29,7 +29,7 @@ def checks() -> Section:
         rows.append((kept["border"], kept["rows"], expected, all(each["holds"] for each in kept["expectations"])))
     columns = (Column("border"), Column("rows"), Column("expectations"), Column("all hold"))
     note = (
-        "Great Expectations; a border that does not hold ends the build. "
+        "Great Expectations; a border that does not hold ends the build, unless a setting says that it is reported. "
         f"Its Data Docs, a page for each border, are in {paths.CHECKS}; what was left out, with its place and reason, "
         f"is in {paths.QUARANTINE.parent}."
     )

@@ -11,7 +11,16 @@ from typing import Literal
 import pandas as pd
 
 from components.tasks import pydocs, splits
-from components.tasks.classification import Labelled, balance, check_labels, labels_of, read_sms
+from components.tasks.classification import (
+    Labelled,
+    at_most,
+    balance,
+    check_labels,
+    label_shares,
+    labels_of,
+    most_for_share,
+    read_sms,
+)
 from components.tasks.files import LeftOut, read_records, write_records
 from components.tasks.instructions import Instruction, read_alpaca, within
 from components.tasks.preferences import Preference, pair, read_pairs
@@ -99,19 +108,30 @@ class PreferenceSettings:
 
 
 @dataclass(frozen=True)
+class LabelShare:
+    """How rare a label may be."""
+
+    least: float
+    """Least share of the labelled texts that each label has, without duplicates and before balancing; 0..1."""
+    on_breach: Literal["stop", "quarantine"]
+    """`stop` ends the build; `quarantine` leaves as many texts of commoner labels out, drawn by content, counted, each
+    with its reason. More than all labels together can have ends the build in either case."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no share."""
+        if not 0 <= self.least <= 1:
+            raise ValueError(f"least is {self.least}; expected 0..1")
+
+
+@dataclass(frozen=True)
 class ContractSettings:
     """What the records must be."""
 
     on_empty: Literal["stop", "quarantine"]
     """At a record of a file without a text, an instruction or an answer, or with two equal answers to prefer: `stop`
     ends the build, `quarantine` leaves the record out, counted, with its place and reason."""
-    least_label_share: float
-    """Least share of the labelled texts that each label has; 0..1; a rarer label ends the build."""
-
-    def __post_init__(self) -> None:
-        """Refuse what is no share."""
-        if not 0 <= self.least_label_share <= 1:
-            raise ValueError(f"least_label_share is {self.least_label_share}; expected 0..1")
+    label_share: LabelShare
+    """What each label must have of the labelled texts."""
 
 
 @dataclass(frozen=True)
@@ -131,32 +151,54 @@ class PrepareSettings:
 @stage
 def prepare(prepare: PrepareSettings) -> None:
     """Write the folders of `data/tasks`."""
-    unlabelled = make_classification(prepare.classification, prepare.contract)
+    unlabelled, surplus = make_classification(prepare.classification, prepare.contract)
     too_long, unanswered = make_instructions(prepare.instructions, prepare.contract)
     pairs_too_long, unpaired = make_preferences(prepare.preferences, prepare.instructions.template, prepare.contract)
-    quarantine(unlabelled + unanswered + unpaired)
+    quarantine(unlabelled + surplus + unanswered + unpaired)
     check(prepare.contract)
     counts = {"instructions_too_long": too_long, "empty_records": len(unlabelled + unanswered + unpaired)}
+    counts["labelled_surplus"] = len(surplus)
     record(counts if prepare.preferences is None else counts | {"preferences_too_long": pairs_too_long})
 
 
 @io
-def make_classification(settings: ClassificationSettings, contract: ContractSettings) -> list[LeftOut]:
-    """Write the labelled texts of each split, and the labels; return what was left out as empty."""
+def make_classification(
+    settings: ClassificationSettings, contract: ContractSettings
+) -> tuple[list[LeftOut], list[LeftOut]]:
+    """Write the labelled texts of each split, the labels and their shares.
+
+    Return what was left out as empty, and what so that each label has its share.
+    """
     file = _task_file("classification", settings.file)
     left_out: list[LeftOut] = []
     leave_out = left_out.append if contract.on_empty == "quarantine" else None
     found = read_sms(file, leave_out) if settings.source == "sms" else pydocs.classification(pydocs.read(file))
     records = splits.dedupe(found)
     check_labels(records)
+    surplus: list[LeftOut] = []
+    if contract.label_share.on_breach == "quarantine":
+        records, surplus = without_surplus(records, contract.label_share.least, settings.seed, file.name)
+    shares = label_shares(records)
     if settings.balance:
         records = balance(records, settings.seed)
     if settings.source == "sms":
         parts = splits.by_content(records, settings.shares, settings.seed)
     else:
         parts = splits.by_group(records, sides(records, settings))
-    _write(paths.CLASSIFICATION, capped(parts, settings), {"labels": labels_of(parts)})
-    return left_out
+    _write(paths.CLASSIFICATION, capped(parts, settings), {"labels": labels_of(parts), "shares": shares})
+    return left_out, surplus
+
+
+def without_surplus(
+    records: Sequence[Labelled], least: float, seed: int, file: str
+) -> tuple[list[Labelled], list[LeftOut]]:
+    """Return so many records of a file that each label has its least share, and the others, of commoner ones."""
+    shares = label_shares(records)
+    kept = at_most(records, most_for_share(records, least), seed)
+    ids = {each.id for each in kept}
+    rarest = min(shares, key=shares.__getitem__)
+    reason = f"label_share of {rarest!r} is {shares[rarest]:.6g}; expected at least {least:.6g}; of another label"
+    return kept, [(f"{file}: {each.id}", reason) for each in records if each.id not in ids]
 
 
 @io
@@ -287,9 +329,8 @@ def check(contract: ContractSettings) -> None:
         for name in SPLITS
         for each in read_records(paths.CLASSIFICATION / f"{name}.jsonl", Labelled)
     )
-    share = labelled["label"].map(labelled["label"].value_counts(normalize=True))
-    labelled = labelled.assign(label_share=share, label_share_place=labelled["label"])
-    checks.check("classification", labelled, checks.classification(task["labels"], contract.least_label_share))
+    labelled = labelled.assign(label_share=labelled["label"].map(task["shares"]), label_share_place=labelled["label"])
+    checks.check("classification", labelled, checks.classification(task["labels"], contract.label_share.least))
     asked = [
         {
             "id": each.id,

@@ -14,14 +14,16 @@ from typing import Literal, get_args
 import pandas as pd
 
 from components.corpus import contract, documents, reading, spool
-from components.corpus.contract import Breach, ContractSettings
+from components.corpus.contract import Breach, ContractSettings, TokenEntropy
 from components.corpus.documents import Document, SplitSettings
 from components.corpus.reading import ReadingSettings, Refused, Text
 from components.corpus.texts import Kind
 from components.overlap.near import NearSettings, matches
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
+from components.tokenizer.sifting import sift
 from components.tokenizer.summary import summary
+from components.tokenizer.table import Row
 from pipeline import checks, encoding, paths, tracking
 from pipeline.checks import CheckFailed
 from pipeline.heartbeat import progress
@@ -97,9 +99,10 @@ def encode(settings: TokenizeSettings) -> dict[str, int]:
             found = spool.read(spooled, on_read) if spooled.exists() else read(settings, on_read)
             kept = _kept(found, counts, leave_out)
             encoding.write(kept, tokenizer, folder / "tokens", encoding.processes(size_bytes))
+            tokens = sifted(folder, tokenizer, settings.contract.bits_per_token, counts, leave_out)
         done = folder / "done"  # a kill while it is copied to another disk shall leave nothing to go on from
         paths.remove(done)
-        (folder / "tokens").rename(done)
+        tokens.rename(done)
         with paths.whole(paths.TOKENS) as temporary:
             shutil.move(done, temporary)
     return counts
@@ -119,6 +122,28 @@ def opened(settings: TokenizeSettings, folder: Path, size_bytes: int) -> Tokeniz
         with paths.whole(learned) as temporary:
             tokenizer.save(temporary)
     return Tokenizer.load(learned)
+
+
+def sifted(
+    folder: Path,
+    tokenizer: Tokenizer,
+    contract: TokenEntropy,
+    counts: Counter[str],
+    leave_out: Callable[[Refused], None],
+) -> Path:
+    """Return where the table lies whose parts all have enough entropy, if those that have not shall be left out."""
+    if contract.on_breach == "stop":
+        return folder / "tokens"
+
+    def quarantine(row: Row, bits: float) -> None:
+        reason = f"bits_per_token of its part of a row group is {bits:.6g}; expected at least {contract.least:.6g}"
+        leave_out(Refused(documents.where(row), reason, kind="breaches"))
+        counts["breaches"] += 1
+        if row.split == "validation":
+            counts["validation_words"] -= len(tokenizer.decode(row.ids.tolist()).split())
+
+    paths.remove(folder / "sifted")
+    return sift(folder / "tokens", folder / "sifted", tokenizer.vocab_size, contract.least, quarantine)
 
 
 @contextmanager
@@ -181,31 +206,32 @@ def judge(tokens: Path, vocab_size: int, settings: TokenizeSettings) -> None:
         least_bytes=limits.size_bytes.least,
         most_bytes=limits.size_bytes.most,
         most_replaced_share=limits.replaced_share.most,
-        least_bits_per_token=limits.least_bits_per_token,
+        least_bits_per_token=limits.bits_per_token.least,
     )
     checks.check("documents", parts, documents_expected)
     found, tolerance = shares(tokens, splits, settings)
     checks.check(
         "splits",
         splits.assign(validation_share=splits["split"].map({"validation": found})),
-        checks.splits(share, tolerance, limits.least_bits_per_token),
+        checks.splits(share, tolerance, limits.bits_per_token.least, stops=limits.validation_share.on_breach == "stop"),
     )
 
 
 def shares(tokens: Path, splits: pd.DataFrame, settings: TokenizeSettings) -> tuple[float, float]:
     """Return validation's share of what the split parts, and how far it may be from what was asked for.
 
-    Parted are bytes by position, sources by source, else documents; what is drawn may miss the share by more the fewer
-    there are.
+    Parted are characters by position, sources by source, else documents; what is drawn may miss the share by more the
+    fewer there are.
     """
+    tolerance = settings.contract.validation_share.tolerance
     if settings.split.by == "position":
-        sizes = splits.set_index("split")["size_bytes"]
-        return sizes["validation"] / sizes.sum(), settings.contract.share_tolerance
+        sizes = splits.set_index("split")["characters"]
+        return sizes["validation"] / sizes.sum(), tolerance
     if settings.split.by == "source":
         sizes = pd.Series({split: len(table.sources(tokens, split)) for split in splits["split"]})
     else:
         sizes = splits.set_index("split")["documents"]
-    return sizes["validation"] / sizes.sum(), settings.contract.share_tolerance + sizes.sum() ** -0.5
+    return sizes["validation"] / sizes.sum(), tolerance + sizes.sum() ** -0.5
 
 
 @io

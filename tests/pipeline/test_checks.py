@@ -139,7 +139,7 @@ def test_every_model_answers_every_record_once(project):
             "size_bytes.most",
         ),
         ({"most_replaced_share": [0.6] + [0.0] * 7}, "part 00000.parquet group 0 train (0.6)", "replaced_share.most"),
-        ({"bits_per_token": [0.25] + [None] * 7}, "part 00000.parquet group 0 train (0.25)", "least_bits_per_token"),
+        ({"bits_per_token": [0.25] + [None] * 7}, "part 00000.parquet group 0 train (0.25)", "bits_per_token.least"),
         ({"split": ["train"] * 8}, "there is no validation", ""),
     ],
     ids=lambda change: next(iter(change)) if isinstance(change, dict) else "",
@@ -173,11 +173,11 @@ def test_documents_without_limits_may_be_of_any_length_and_badly_decoded(project
     [
         (
             *(0.31, 9.0, "validation_share, min_value=0.1, max_value=0.3) does not hold; split validation (0.31)"),
-            "share_tolerance",
+            "validation_share.tolerance",
         ),
         (
             *(0.2, 0.5, "bits_per_token, min_value=1.0, max_value=None) does not hold; split train (0.5)"),
-            "least_bits_per_token",
+            "bits_per_token.least",
         ),
     ],
 )
@@ -185,7 +185,7 @@ def test_a_split_of_another_share_or_of_one_token_is_broken_and_the_setting_name
     frame = pd.DataFrame(
         {"split": ["train", "validation"], "bits_per_token": [9.0, 9.0], "validation_share": [None, 0.2]}
     )
-    expected = checks.splits(0.2, 0.1, 1.0)
+    expected = checks.splits(0.2, 0.1, 1.0, stops=True)
     checks.check("splits", frame, expected)
     broken = frame.assign(validation_share=[None, share], bits_per_token=[bits, 9.0])
     message = failure("splits", broken, expected).replace("0.30000000000000004", "0.3")
@@ -234,11 +234,27 @@ def test_data_docs_ask_no_network_run_no_script_and_know_no_clock(project):
     assert page(project, "documents") == first
 
 
+def test_a_share_that_is_only_reported_is_said_and_kept_and_what_stops_still_does(project, caplog):
+    frame = pd.DataFrame(
+        {"split": ["train", "validation"], "bits_per_token": [9.0, 9.0], "validation_share": [None, 0.5]}
+    )
+    reported = checks.splits(0.2, 0.1, 1.0, stops=False)
+    checks.check("splits", frame, reported)
+    (said,) = [each.getMessage() for each in caplog.records if each.name == "pipeline.checks"]
+    assert said.endswith(
+        "split validation (0.5); the limit is tokenize.contract.validation_share.tolerance; the build goes on"
+    )
+    kept = json.loads((project / "data/checks/splits.json").read_text())["expectations"]
+    assert [each["holds"] for each in kept] == [True, True, False]
+    told = failure("splits", frame.assign(bits_per_token=0.5), list(reversed(reported)))
+    assert "bits_per_token" in told
+
+
 def test_a_label_that_is_rare_is_named(project):
     expectations, columns = TABLES["classification"]
     frame = pd.DataFrame(columns).assign(label_share=[0.96, 0.04, 0.96], label_share_place=["x", "y", "x"])
     told = failure("classification", frame, expectations)
-    assert told.endswith("id 2 (0.04 at y); the limit is prepare.contract.least_label_share")
+    assert told.endswith("id 2 (0.04 at y); the limit is prepare.contract.label_share.least")
 
 
 TABLES = {

@@ -1,7 +1,7 @@
 import pytest
 
 from components.corpus import contract
-from components.corpus.contract import Breach, ContractSettings, Limits
+from components.corpus.contract import Breach, ContractSettings, Limits, TokenEntropy, ValidationShare
 from components.corpus.documents import Document
 from components.corpus.reading import Refused
 
@@ -10,7 +10,8 @@ ANY = Limits(None, None, "quarantine")
 
 def settings(**limits):
     values = {"size_bytes": ANY, "replaced_share": ANY, "bits_per_byte": ANY} | limits
-    return ContractSettings(**values, least_bits_per_token=0.0, share_tolerance=0.1)
+    whole = {"bits_per_token": TokenEntropy(0.0, "stop"), "validation_share": ValidationShare(0.1, "stop")}
+    return ContractSettings(**values, **whole)
 
 
 def judged(text, **limits):
@@ -76,7 +77,7 @@ def test_entropy_is_shannons_of_the_bytes():
 def test_settings_that_no_document_can_meet_are_refused():
     with pytest.raises(ValueError, match=r"least is 5; expected at most 4 \(most\)"):
         Limits(5, 4, "stop")
-    with pytest.raises(ValueError, match=r"least_bits_per_token is -1"):
-        ContractSettings(ANY, ANY, ANY, -1.0, 0.1)
-    with pytest.raises(ValueError, match=r"share_tolerance is 0"):
-        ContractSettings(ANY, ANY, ANY, 0.0, 0.0)
+    with pytest.raises(ValueError, match=r"least is -1.0; expected 0 or more"):
+        TokenEntropy(-1.0, "stop")
+    with pytest.raises(ValueError, match=r"tolerance is 0.0; expected above 0"):
+        ValidationShare(0.0, "report")

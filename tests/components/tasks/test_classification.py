@@ -4,7 +4,17 @@ from pathlib import Path
 import pytest
 
 from components.tasks import splits
-from components.tasks.classification import Batches, Labelled, balance, check_labels, labels_of, read_sms
+from components.tasks.classification import (
+    Batches,
+    Labelled,
+    at_most,
+    balance,
+    check_labels,
+    label_shares,
+    labels_of,
+    most_for_share,
+    read_sms,
+)
 
 SMS = Path(__file__).parents[4] / "shared" / "data" / "book" / "SMSSpamCollection"
 needs_sms = pytest.mark.skipif(not SMS.exists(), reason="../shared/data/book is absent")
@@ -160,3 +170,29 @@ def test_a_label_that_training_never_saw_is_refused_by_its_record(split: str):
     parts[split].append(labelled("r7", "eggs"))
     with pytest.raises(ValueError, match=rf"record r7 of the {split} split has the label 'eggs', which no training"):
         labels_of(parts)
+
+
+@pytest.mark.parametrize(
+    ("counts", "least", "most"),
+    [
+        ({"a": 95, "b": 5}, 0.05, 95),  # it has it already
+        ({"a": 95, "b": 5}, 0.06, 78),  # 5 / 83
+        ({"a": 95, "b": 5}, 0.5, 5),
+        ({"a": 95, "b": 5}, 0.6, 5),  # there is no more
+        ({"a": 80, "b": 15, "c": 5}, 0.1, 30),  # 5 / (30 + 15 + 5)
+        ({"a": 80, "b": 15, "c": 5}, 0.2, 10),  # 5 / (10 + 10 + 5)
+    ],
+)
+def test_so_many_of_each_label_let_the_rarest_have_its_share(counts, least, most):
+    records = [
+        Labelled(f"{label}{n}", f"{label} {n}", label, "") for label, count in counts.items() for n in range(count)
+    ]
+    assert most_for_share(records, least) == most
+    kept = at_most(records, most, seed=1)
+    assert Counter(each.label for each in kept) == {label: min(count, most) for label, count in counts.items()}
+    assert [each for each in records if each in kept] == kept
+
+
+def test_label_shares_are_those_of_all_records():
+    records = [Labelled(str(n), "x", label, "") for n, label in enumerate("aaab")]
+    assert label_shares(records) == {"a": 0.75, "b": 0.25}

@@ -8,10 +8,10 @@ from components.tokenizer.summary import summary
 from components.tokenizer.table import Row
 
 ROWS = [
-    Row(0, "os", "train", "a.jsonl line 1", 0, 6, np.array([3, 1, 4])),
-    Row(1, "re", "validation", "b.txt", 7, 12, np.array([9, 2]), replacements=1),
-    Row(2, "re", "train", "c.txt", 0, 0, np.array([], dtype=int)),
-    Row(3, "sys", "train", "d.txt", 0, 3, np.array([255, 0])),
+    Row(0, "os", "train", "a.jsonl line 1", 0, 6, 6, np.array([3, 1, 4])),
+    Row(1, "re", "validation", "b.txt", 7, 12, 10, np.array([9, 2]), replacements=1),
+    Row(2, "re", "train", "c.txt", 0, 0, 0, np.array([], dtype=int)),
+    Row(3, "sys", "train", "d.txt", 0, 3, 3, np.array([255, 0])),
 ]
 
 
@@ -67,22 +67,22 @@ def test_each_split_has_its_sums(tmp_path, small_groups):
     table.write(ROWS, tmp_path, 256)
     _, splits = summary(tmp_path, 256)
     assert splits.drop(columns="bits_per_token").to_dict("records") == [
-        {"split": "train", "documents": 3, "count": 5, "size_bytes": 9, "replacements": 0},
-        {"split": "validation", "documents": 1, "count": 2, "size_bytes": 12, "replacements": 1},
+        {"split": "train", "documents": 3, "count": 5, "size_bytes": 9, "characters": 9, "replacements": 0},
+        {"split": "validation", "documents": 1, "count": 2, "size_bytes": 12, "characters": 10, "replacements": 1},
     ]
 
 
 def test_entropy_is_bits_per_token_of_a_part_and_of_its_split(tmp_path, monkeypatch):
     monkeypatch.setattr(table, "_ROW_GROUP_IDS", 1025)
     halves = [np.repeat([1, 2], 512), np.full(1024, 3)]
-    table.write([Row(n, "a", "train", f"{n}.txt", 0, 9, ids) for n, ids in enumerate(halves)], tmp_path, 256)
+    table.write([Row(n, "a", "train", f"{n}.txt", 0, 9, 9, ids) for n, ids in enumerate(halves)], tmp_path, 256)
     parts, splits = summary(tmp_path, 256)
     assert parts["bits_per_token"].tolist() == [1.0, 0.0]
     assert splits["bits_per_token"].tolist() == [1.5]  # 1/4, 1/4, 1/2
 
 
 def test_a_few_tokens_have_no_entropy(tmp_path):
-    table.write([Row(0, "a", "train", "a.txt", 0, 9, np.full(1023, 7))], tmp_path, 256)
+    table.write([Row(0, "a", "train", "a.txt", 0, 9, 9, np.full(1023, 7))], tmp_path, 256)
     parts, splits = summary(tmp_path, 256)
     assert parts["bits_per_token"].isna().tolist() == splits["bits_per_token"].isna().tolist() == [True]
 
@@ -102,7 +102,7 @@ def test_documents_out_of_order_are_counted_and_the_first_is_named(tmp_path, sma
 
 
 def test_an_id_outside_the_vocabulary_is_told_and_takes_no_memory(tmp_path):
-    table.write([Row(0, "a", "train", "a.txt", 0, 9, np.array([2**32 - 1, 5]))], tmp_path, 2**32)
+    table.write([Row(0, "a", "train", "a.txt", 0, 9, 9, np.array([2**32 - 1, 5]))], tmp_path, 2**32)
     written = pq.read_table(tmp_path / "00000.parquet")
     assert str(written.schema.field("ids").type.value_type) == "uint32"
     parts, _ = summary(tmp_path, 70_000)

@@ -11,10 +11,10 @@ from components.tokenizer import table
 from components.tokenizer.table import Row
 
 ROWS = [
-    Row(0, "os", "train", "a.jsonl line 1", 0, 6, np.array([3, 1, 4])),
-    Row(1, "re", "validation", "b.txt", 7, 2, np.array([9, 2]), replacements=1),
-    Row(2, "re", "train", "c.txt", 0, 0, np.array([], dtype=int)),
-    Row(3, "sys", "train", "d.txt", 0, 3, np.array([255, 0])),
+    Row(0, "os", "train", "a.jsonl line 1", 0, 6, 6, np.array([3, 1, 4])),
+    Row(1, "re", "validation", "b.txt", 7, 2, 2, np.array([9, 2]), replacements=1),
+    Row(2, "re", "train", "c.txt", 0, 0, 0, np.array([], dtype=int)),
+    Row(3, "sys", "train", "d.txt", 0, 3, 3, np.array([255, 0])),
 ]
 
 
@@ -40,7 +40,7 @@ def test_one_split_can_be_read_alone(tmp_path):
 
 @pytest.mark.parametrize(("vocab_size", "name"), [(257, "uint16"), (65_536, "uint16"), (65_537, "uint32")])
 def test_ids_take_two_bytes_up_to_a_vocabulary_of_65536(tmp_path, vocab_size, name):
-    rows = [Row(0, "a", "train", "a.txt", 0, 1, np.array([vocab_size - 1]))]
+    rows = [Row(0, "a", "train", "a.txt", 0, 1, 1, np.array([vocab_size - 1]))]
     table.write(rows, tmp_path, vocab_size)
     schema = pq.read_schema(tmp_path / "00000.parquet")
     assert schema.names == [
@@ -51,6 +51,7 @@ def test_ids_take_two_bytes_up_to_a_vocabulary_of_65536(tmp_path, vocab_size, na
         "begin",
         "count",
         "size_bytes",
+        "characters",
         "replacements",
         "ids",
     ]
@@ -69,7 +70,7 @@ def test_any_parquet_reader_sees_plain_columns(tmp_path):
 def many(generator):
     sizes = generator.integers(0, 3000, size=1500)
     return [
-        Row(n, f"source-{n % 7}", "train", f"{n}.txt", 0, int(size), generator.integers(0, 4096, size=size))
+        Row(n, f"source-{n % 7}", "train", f"{n}.txt", 0, int(size), int(size), generator.integers(0, 4096, size=size))
         for n, size in enumerate(sizes)
     ]
 
@@ -138,7 +139,7 @@ def test_a_large_table_is_cut_into_row_groups_and_loses_nothing(tmp_path):
 
 @pytest.mark.parametrize("id_", [256, -1])
 def test_an_id_outside_the_vocabulary_is_refused_and_nothing_is_written(tmp_path, id_):
-    rows = [*ROWS, Row(7, "bad", "train", "bad.txt", 0, 1, np.array([5, id_]))]
+    rows = [*ROWS, Row(7, "bad", "train", "bad.txt", 0, 1, 1, np.array([5, id_]))]
     with pytest.raises(ValueError, match=r"document 7 \(bad\) has ids .*; the vocabulary of 256 tokens has 0\.\.255"):
         table.write(rows, tmp_path, 256)
     assert list(tmp_path.iterdir()) == []
@@ -236,7 +237,7 @@ def test_documents_ids_and_bytes_of_each_split_are_added_up(tmp_path):
 def test_the_sizes_of_many_documents_are_added_up_without_holding_them(tmp_path, monkeypatch):
     monkeypatch.setattr(table, "_ROW_GROUP_IDS", 1000)  # and as many documents, for they are empty
     nothing = np.array([], dtype=int)
-    rows = (Row(n, "a", "train" if n % 2 else "validation", "a.txt", 0, 1, nothing) for n in range(100_000))
+    rows = (Row(n, "a", "train" if n % 2 else "validation", "a.txt", 0, 1, 1, nothing) for n in range(100_000))
     table.write(rows, tmp_path, 256)
     half = {"documents": 50_000, "count": 0, "size_bytes": 50_000}
     assert table.sizes(tmp_path).to_dict("index") == {"validation": half, "train": half}
@@ -258,7 +259,8 @@ def test_the_sources_of_a_split_are_told(tmp_path):
 def test_columns_are_told_in_a_line():
     assert table.columns(300) == (
         "document int64 not null, source string not null, split string not null, place string not null, "
-        "begin int64 not null, count int64 not null, size_bytes int64 not null, replacements int64 not null, "
+        "begin int64 not null, count int64 not null, size_bytes int64 not null, characters int64 not null, "
+        "replacements int64 not null, "
         "ids list<element: uint16 not null> not null"
     )
     assert table.columns(65_537).endswith("ids list<element: uint32 not null> not null")

@@ -95,7 +95,9 @@ def test_the_books_two_files_become_tasks_without_duplicates(run):
     # 1,100 less 25 duplicates of (instruction, input): int(0.85 * 1075), int(0.1 * 1075), the rest.
     assert [len(asked[split]) for split in SPLITS] == [913, 55, 107]
     assert asked["train"][0].instruction.startswith("Evaluate the following phrase")
-    assert json.loads((paths.CLASSIFICATION / "task.json").read_text()) == {"labels": ["ham", "spam"]}
+    task = json.loads((paths.CLASSIFICATION / "task.json").read_text())
+    shares = {"ham": pytest.approx(4518 / 5171), "spam": pytest.approx(653 / 5171)}
+    assert task == {"labels": ["ham", "spam"], "shares": shares}
     assert json.loads((paths.INSTRUCTIONS / "task.json").read_text()) == {"template": "alpaca"}
 
 
@@ -263,24 +265,53 @@ def test_an_empty_prompt_stops_the_build(failure):
     assert said == "data/raw/tasks/asked.json, row 1: the instruction is empty"
 
 
-def test_a_rare_label_stops_the_build_and_is_named(failure):
+def rarely_spam() -> dict[str, object]:
+    """Make 5 texts of 100 spam, and return the settings of the task."""
     texts = [f"{'spam' if n % 20 == 0 else 'ham'}\ttext {n}\n" for n in range(100)]
     (paths.RAW_TASKS / "sms.txt").write_text("".join(texts))
-    sms = {"source": "sms", "file": "sms.txt", "most": None, "balance": False}
-    said = failure("prepare", {"contract": {"least_label_share": 0.06}, "classification": sms})
+    return {"source": "sms", "file": "sms.txt", "most": None}
+
+
+@pytest.mark.parametrize("balance", [False, True])
+def test_a_label_that_is_rare_before_balancing_stops_the_build_and_is_named(failure, balance):
+    sms = rarely_spam() | {"balance": balance}
+    said = failure("prepare", {"contract": {"label_share": {"least": 0.06}}, "classification": sms})
     assert said.startswith(
         "check classification: expect_column_values_to_be_between(column=label_share, min_value=0.06, max_value=None) "
         "does not hold; id sms-"
     )
     assert "(0.05 at spam)" in said
-    assert said.endswith("; the limit is prepare.contract.least_label_share")
+    assert said.endswith("; the limit is prepare.contract.label_share.least")
+
+
+def test_texts_of_a_commoner_label_are_left_out_counted_and_listed_where_the_contract_says_so(run):
+    sms = rarely_spam() | {"balance": False}
+    contract = {"label_share": {"least": 0.06, "on_breach": "quarantine"}}
+    run("prepare", {"contract": contract, "classification": sms})
+    kept = [each for its in records(paths.CLASSIFICATION, Labelled).values() for each in its]
+    assert Counter(each.label for each in kept) == {"ham": 78, "spam": 5}  # 5 / 83 is above 0.06, 5 / 84 is not
+    assert json.loads(paths.metrics("prepare").read_text())["labelled_surplus"] == 17
+    left_out = pq.read_table(paths.TASKS_QUARANTINE).to_pylist()
+    assert {each["reason"] for each in left_out} == {
+        "label_share of 'spam' is 0.05; expected at least 0.06; of another label"
+    }
+    ids = {each["place"].removeprefix("sms.txt: ") for each in left_out}
+    assert len(ids) == 17
+    assert not ids & {each.id for each in kept}
+
+
+def test_a_share_that_no_two_labels_can_have_stops_the_build(failure):
+    contract = {"label_share": {"least": 0.6, "on_breach": "quarantine"}}
+    said = failure("prepare", {"contract": contract, "classification": rarely_spam() | {"balance": False}})
+    assert "min_value=0.6, max_value=None) does not hold; id sms-" in said
+    assert "(0.5 at " in said
 
 
 @pytest.mark.parametrize(
     ("contract", "said"),
     [
         ({"on_empty": "warn"}, 'prepare.contract.on_empty is "warn"; expected '),
-        ({"least_label_share": 2}, "prepare.contract.least_label_share is 2"),
+        ({"label_share": {"least": 2, "on_breach": "stop"}}, "prepare.contract.label_share.least is 2"),
         ({"on_rare_label": "quarantine"}, "prepare.contract.on_rare_label is no setting"),
     ],
 )

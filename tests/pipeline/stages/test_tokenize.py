@@ -207,34 +207,91 @@ def test_a_document_beyond_a_limit_that_stops_ends_the_build_and_is_named(failur
 
 def test_a_corpus_of_one_word_stops_the_build(failure):
     corpus(tale=b"la " * 9000)
-    contract = {"least_bits_per_token": 2.0}  # three bytes have log2(3)
+    contract = {"bits_per_token": {"least": 2.0}}  # three bytes have log2(3)
     message = failure("tokenize", {"split": {"by": "position"}, "vocab_size": 257, "contract": contract})
     assert message.startswith(
         "check documents: expect_column_values_to_be_between(column=bits_per_token, min_value=2.0"
     )
 
 
-@pytest.mark.parametrize(
-    ("split", "said"),
-    [
-        ({"by": "document", "seed": 1, "validation_share": 0.999}, "min_value=0.6"),  # 0.999 - 0.01 - 8 ** -0.5
-        ({"by": "source", "seed": 1, "validation_share": 0.999}, "min_value=0.6"),
-        ({"by": "position", "validation_share": 0.5}, "min_value=0.49, max_value=0.51)"),
-    ],
-    ids=["document", "source", "position"],
-)
-def test_a_split_that_misses_its_share_stops_the_build(project, monkeypatch, run, split, said):
+@pytest.mark.parametrize("processes", [1, 2])
+def test_documents_of_a_part_of_one_word_are_left_out_counted_and_listed_where_the_contract_says_so(
+    run, monkeypatch, processes
+):
+    tale = "Once upon a time there was {}. ".format
+    lively = {f"{n}tale": "".join(map(tale, range(150))).encode()[n:] for n in range(4)}
+    corpus(**lively, **{"1word": b"la " * 1000, "2word": b"lu " * 1000})  # each a row group by itself
+    monkeypatch.setattr(table, "_ROW_GROUP_IDS", 1024)
+    monkeypatch.setattr(encoding, "processes", lambda _: processes)
+    contract = {"bits_per_token": {"least": 2.0, "on_breach": "quarantine"}}
+    split = {"by": "position", "validation_share": 0.5}
+    run("tokenize", {"split": split, "vocab_size": 257, "contract": contract})
+    assert {row.source for row in table.read(paths.TOKENS)} == set(lively)
+    reason = "bits_per_token of its part of a row group is 1.58496; expected at least 2"  # log2(3)
+    places = ["1word.txt", "1word.txt byte 1500", "2word.txt", "2word.txt byte 1500"]
+    assert pq.read_table(paths.QUARANTINE).to_pylist() == [{"place": each, "reason": reason} for each in places]
+    numbers = json.loads(paths.metrics("tokenize").read_text())
+    assert numbers["breaches"] == 4
+    words = sum(len(each.decode()[(len(each) + 1) // 2 :].split()) for each in lively.values())
+    assert numbers["validation_tokens"] / numbers["validation_tokens_per_word"] == pytest.approx(words, abs=4)
+
+
+def test_of_a_corpus_of_one_word_nothing_is_left_to_go_on_with(failure):
+    corpus(tale=b"la " * 9000)
+    contract = {"bits_per_token": {"least": 2.0, "on_breach": "quarantine"}}
+    message = failure("tokenize", {"split": {"by": "position"}, "vocab_size": 257, "contract": contract})
+    assert message.startswith("check documents: expect_table_row_count_to_be_between(min_value=2")
+
+
+def missing_its_share(split, monkeypatch):
+    """Make a corpus whose validation is not the share that a split asks for."""
     tales()
-    if split["by"] == "position":  # half of the characters, most of the bytes
-        corpus(tale=("Once upon a time. " * 90 + "\u4e00\u4e8c\u4e09\u56db\u4e94 " * 270).encode())
+    if split["by"] == "position":  # a blank half is no document
+        corpus(tale=b"Once upon a time. " * 90, half=b"Once upon a time!" * 90 + b" " * 90 * 17)
     else:
         monkeypatch.setattr(
             documents, "_parted", lambda source, text, _: [(text, "validation" if "7" in text else "train")]
         )
+
+
+MISSED = [
+    ({"by": "document", "seed": 1, "validation_share": 0.999}, "min_value=0.6"),  # 0.999 - 0.01 - 8 ** -0.5
+    ({"by": "source", "seed": 1, "validation_share": 0.999}, "min_value=0.6"),
+    ({"by": "position", "validation_share": 0.5}, "min_value=0.49, max_value=0.51)"),
+]
+
+
+@pytest.mark.parametrize(("split", "said"), MISSED, ids=["document", "source", "position"])
+def test_a_split_that_misses_its_share_stops_the_build(project, monkeypatch, run, split, said):
+    missing_its_share(split, monkeypatch)
     with pytest.raises(checks.CheckFailed, match=r"check splits: .*validation_share") as failed:
-        run("tokenize", {"split": split, "vocab_size": 257, "contract": {"share_tolerance": 0.01}})
+        run("tokenize", {"split": split, "vocab_size": 257, "contract": {"validation_share": {"tolerance": 0.01}}})
     assert said in str(failed.value)
     assert "split validation (" in str(failed.value)
+
+
+@pytest.mark.parametrize(("split", "said"), MISSED, ids=["document", "source", "position"])
+def test_a_split_that_misses_its_share_is_only_said_where_the_contract_says_so(
+    project, monkeypatch, run, caplog, split, said
+):
+    missing_its_share(split, monkeypatch)
+    contract = {"validation_share": {"tolerance": 0.01, "on_breach": "report"}}
+    run("tokenize", {"split": split, "vocab_size": 257, "contract": contract})
+    (told,) = [each.getMessage() for each in caplog.records if each.name == "pipeline.checks"]
+    assert said in told
+    assert told.endswith("; the build goes on")
+    assert [each["holds"] for each in json.loads(paths.checks("splits").read_text())["expectations"]][-1] is False
+    assert "validation_documents" in json.loads(paths.metrics("tokenize").read_text())
+
+
+def test_by_position_the_share_is_of_characters_whatever_bytes_they_have(run):
+    chinese = "\u4e00\u4e8c\u4e09\u56db\u4e94 "  # 16 bytes for 6 characters: most of the bytes are in the second half
+    corpus(tale=("Once upon a time. " * 90 + chinese * 270).encode())
+    split = {"by": "position", "validation_share": 0.5}
+    run("tokenize", {"split": split, "vocab_size": 257, "contract": {"validation_share": {"tolerance": 0.01}}})
+    train, validation = table.read(paths.TOKENS)
+    assert (train.characters, validation.characters) == (1620, 1620)
+    assert validation.size_bytes == 16 * 270 > 2 * train.size_bytes
 
 
 @pytest.mark.parametrize(
@@ -243,9 +300,13 @@ def test_a_split_that_misses_its_share_stops_the_build(project, monkeypatch, run
         ({"size_bytes": {"on_breach": "warn"}}, 'tokenize.contract.size_bytes.on_breach is "warn"; expected '),
         ({"size_bytes": {"least": 9, "most": 1}}, "tokenize.contract.size_bytes.least is 9"),
         ({"bits_per_byte": {"least": "low"}}, 'tokenize.contract.bits_per_byte.least is "low"; expected '),
-        ({"share_tolerance": 0}, "tokenize.contract.share_tolerance is 0"),
-        ({"least_bits_per_token": -1}, "tokenize.contract.least_bits_per_token is -1"),
-        ({"share_tolerance": {"on_breach": "quarantine"}}, "tokenize.contract.share_tolerance is {"),
+        ({"validation_share": {"tolerance": 0}}, "tokenize.contract.validation_share.tolerance is 0"),
+        (
+            {"validation_share": {"on_breach": "quarantine"}},
+            'tokenize.contract.validation_share.on_breach is "quarantine"; expected ',
+        ),
+        ({"bits_per_token": {"least": -1}}, "tokenize.contract.bits_per_token.least is -1"),
+        ({"bits_per_token": {"on_breach": "warn"}}, 'tokenize.contract.bits_per_token.on_breach is "warn"; expected '),
         ({"schema": {"on_breach": "quarantine"}}, "tokenize.contract.schema is no setting"),
     ],
     ids=str,
