@@ -77,7 +77,7 @@ def together_unique(*columns: str) -> Expectation:
 
 
 def raw() -> list[Expectation]:
-    """Every fetched file: there, of some size, with the hash of its content."""
+    """Every fetched file: there, of some size where that is told, with the hash of its content."""
     return [rows(1), unique("file"), between("size_bytes", 1), present("sha256"), present("licence")]
 
 

@@ -115,6 +115,26 @@ def test_a_manifest_brings_each_of_its_files_checked(run, failure, httpserver):
     assert "could not fetch pages/page" in said
 
 
+def test_an_empty_file_of_a_corpus_is_set_aside_later_and_ends_no_download(run, tmp_path):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts/tale.txt").write_text(TEXT)
+    (tmp_path / "texts/empty.txt").touch()
+    run("download", {"sources": [{"role": "corpus", "addresses": [str(tmp_path / "texts")]}]})
+    assert {each["file"]: each["size_bytes"] for each in json.loads(paths.SOURCES.read_text())} == {
+        "corpus/texts/empty.txt": 0,
+        "corpus/texts/tale.txt": len(TEXT),
+    }
+
+
+def test_an_empty_file_of_a_task_ends_the_download(failure, tmp_path):
+    (tmp_path / "novel.txt").write_text(TEXT)
+    (tmp_path / "asked.json").touch()
+    task = source(tmp_path / "asked.json", sha256=None, file="asked.json", role="tasks")
+    said = failure("download", {"sources": [source(tmp_path / "novel.txt"), task]})
+    assert said.startswith("check raw: ")
+    assert "does not hold; file tasks/asked.json (0" in said
+
+
 def test_a_second_build_takes_from_the_cache_what_the_first_has_fetched(run, monkeypatch, tmp_path, httpserver):
     httpserver.expect_ordered_request("/novel.txt").respond_with_data(TEXT)
     monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path / "cache"))
