@@ -252,6 +252,7 @@ def _keep(border: str, n_rows: int, judged: list[tuple[Expectation, dict[str, An
                 "expectation": result["expectation_config"]["type"],
                 "arguments": expectation.arguments,
                 "holds": result["success"],
+                "stops": expectation.stops,
                 "unexpected": result["result"].get("unexpected_count", 0),
             }
             for expectation, result in judged

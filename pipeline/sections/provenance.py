@@ -74,4 +74,6 @@ def _expectation(kept: Mapping[str, Any]) -> str:
         "expect_column_distinct_values_to_contain_set": f"{column} has each of {values}",
     }
     words = said.get(kept["expectation"], f"{column} {kept['expectation']}".strip())
-    return words if kept["holds"] else f"{words}: DOES NOT HOLD"
+    if kept["holds"]:
+        return words
+    return f"{words}: DOES NOT HOLD" if kept["stops"] else f"{words}: DOES NOT HOLD; the build went on"

@@ -48,6 +48,7 @@ def test_a_good_table_passes_and_the_outcome_is_kept(project):
         "expectation": "expect_column_values_to_be_between",
         "arguments": {"column": "max_id", "min_value": 0, "max_value": 9},
         "holds": True,
+        "stops": True,
         "unexpected": 0,
     } in found["expectations"]
 
@@ -245,7 +246,8 @@ def test_a_share_that_is_only_reported_is_said_and_kept_and_what_stops_still_doe
         "split validation (0.5); the limit is tokenize.contract.validation_share.tolerance; the build goes on"
     )
     kept = json.loads((project / "data/checks/splits.json").read_text())["expectations"]
-    assert [each["holds"] for each in kept] == [True, True, False]
+    assert [(each["holds"], each["stops"]) for each in kept] == [(True, True), (True, True), (False, False)]
+    assert "Failed" in page(project, "splits")
     told = failure("splits", frame.assign(bits_per_token=0.5), list(reversed(reported)))
     assert "bits_per_token" in told
 

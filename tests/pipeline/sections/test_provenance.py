@@ -19,10 +19,16 @@ def test_the_graph_is_that_of_dvc_yaml(build):
 def test_data_checks_say_what_was_expected_and_whether_it_held(build):
     (table,) = blocks(provenance.checks(), Table)
     assert table.rows == (("raw", 1, "number of rows is at least 1\nfile is unique", True),)
+
+
+@pytest.mark.parametrize(("stops", "said"), [(True, ""), (False, "; the build went on")])
+def test_a_check_that_did_not_hold_is_told_and_whether_the_build_went_on(build, stops, said):
     path = build / "data/checks/raw.json"
-    path.write_text(path.read_text().replace('"holds": true}]', '"holds": false}]'))
+    kept = json.loads(path.read_text())
+    kept["expectations"][1] |= {"holds": False, "stops": stops}
+    path.write_text(json.dumps(kept))
     (table,) = blocks(provenance.checks(), Table)
-    assert table.rows[0][2:] == ("number of rows is at least 1\nfile is unique: DOES NOT HOLD", False)
+    assert table.rows[0][2:] == (f"number of rows is at least 1\nfile is unique: DOES NOT HOLD{said}", False)
 
 
 @pytest.mark.parametrize(
