@@ -1,5 +1,6 @@
 """A table without the parts of its row groups whose ids differ too little."""
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -15,14 +16,16 @@ def sift(
 
     A part is what a row group has of a split; `summary` tells its entropy, of 1,024 ids or more. Of one below
     `least_bits` no row is kept: `leave_out` is given each, and the part's entropy. The rows behind move up, and the
-    parts that they come to are judged in their turn. The given table stays as it is; memory holds a row group.
+    parts that they come to are judged in their turn. The given table stays as it is; memory holds a row group, the disk
+    two tables more.
     """
-    turn = 0
-    while low := _low(tokens, vocab_size, least_bits):
-        kept = folder / str(turn)
-        table.write(_others(tokens, low, leave_out), kept, vocab_size)
-        tokens, turn = kept, turn + 1
-    return tokens
+    kept, turn = tokens, 0
+    while low := _low(kept, vocab_size, least_bits):
+        before, kept, turn = kept, folder / str(turn), turn + 1
+        table.write(_others(before, low, leave_out), kept, vocab_size)
+        if before != tokens:
+            shutil.rmtree(before)
+    return kept
 
 
 def _low(tokens: Path, vocab_size: int, least_bits: float) -> dict[str, float]:

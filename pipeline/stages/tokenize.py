@@ -137,8 +137,7 @@ def sifted(
 
     def quarantine(row: Row, bits: float) -> None:
         reason = f"bits_per_token of its part of a row group is {bits:.6g}; expected at least {contract.least:.6g}"
-        leave_out(Refused(documents.where(row), reason, kind="breaches"))
-        counts["breaches"] += 1
+        _set_aside(Refused(documents.where(row), reason, kind="breaches"), counts, leave_out)
         if row.split == "validation":
             counts["validation_words"] -= len(tokenizer.decode(row.ids.tolist()).split())
 
@@ -287,11 +286,7 @@ def _kept(
     told = ""
     for each in found:
         if isinstance(each, Refused):
-            if each.kind in ("refused", "breaches") and not counts[each.kind]:
-                said = "not read" if each.kind == "refused" else "left out"
-                log.warning("%s: %s: %s; all such are listed in %s", each.place, said, each.reason, paths.QUARANTINE)
-            counts[each.kind] += 1
-            leave_out(each)
+            _set_aside(each, counts, leave_out)
             continue
         if each.encoding != "utf-8":
             if each.place != told:
@@ -301,3 +296,12 @@ def _kept(
         if each.split == "validation":
             counts["validation_words"] += len(each.text.split())
         yield each
+
+
+def _set_aside(each: Refused, counts: Counter[str], leave_out: Callable[[Refused], None]) -> None:
+    """Count and leave out; say the first that could not be read, and the first that broke the contract."""
+    if each.kind in ("refused", "breaches") and not counts[each.kind]:
+        said = "not read" if each.kind == "refused" else "left out"
+        log.warning("%s: %s: %s; all such are listed in %s", each.place, said, each.reason, paths.QUARANTINE)
+    counts[each.kind] += 1
+    leave_out(each)

@@ -50,6 +50,7 @@ def test_rows_that_move_up_are_judged_where_they_come_to(tmp_path):
     kept, numbers, left_out = sifted(tmp_path, rows)
     assert (kept, numbers) == (tmp_path / "sifted/1", [1, 2, 5])
     assert left_out == [(0, 0.0), (3, 0.0), (4, 0.0)]
+    assert list((tmp_path / "sifted").iterdir()) == [kept]
 
 
 def test_where_all_parts_have_enough_the_table_stays_where_it_is(tmp_path):

@@ -214,18 +214,34 @@ def test_a_corpus_of_one_word_stops_the_build(failure):
     )
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_documents_of_a_part_of_one_word_are_left_out_counted_and_listed_where_the_contract_says_so(
-    run, monkeypatch, processes
-):
-    tale = "Once upon a time there was {}. ".format
-    lively = {f"{n}tale": "".join(map(tale, range(150))).encode()[n:] for n in range(4)}
-    corpus(**lively, **{"1word": b"la " * 1000, "2word": b"lu " * 1000})  # each a row group by itself
+DULL_LEFT_OUT = {
+    "split": {"by": "position", "validation_share": 0.5},
+    "vocab_size": 257,
+    "contract": {"bits_per_token": {"least": 2.0, "on_breach": "quarantine"}},
+}
+
+
+@pytest.fixture
+def lively(project, monkeypatch):
+    """Four texts of the raw corpus; two more are of one word; each half of each is a row group and a file by itself."""
     monkeypatch.setattr(table, "_ROW_GROUP_IDS", 1024)
-    monkeypatch.setattr(encoding, "processes", lambda _: processes)
-    contract = {"bits_per_token": {"least": 2.0, "on_breach": "quarantine"}}
-    split = {"by": "position", "validation_share": 0.5}
-    run("tokenize", {"split": split, "vocab_size": 257, "contract": contract})
+    monkeypatch.setattr(table, "_FILE_IDS", 1024)
+    tale = "Once upon a time there was {}. ".format
+    texts = {f"{n}tale": "".join(map(tale, range(150))).encode()[n:] for n in range(4)}
+    corpus(**texts, **{"1word": b"la " * 1000, "2word": b"lu " * 1000})
+    return texts
+
+
+def written():
+    """Return what the stage has written of documents: the table, what was left out, and the numbers."""
+    files = [*sorted(paths.TOKENS.iterdir()), paths.QUARANTINE, paths.metrics("tokenize")]
+    return {file.name: file.read_bytes() for file in files}
+
+
+def test_documents_of_a_part_of_one_word_are_left_out_counted_and_listed_where_the_contract_says_so(
+    run, lively, caplog
+):
+    run("tokenize", DULL_LEFT_OUT)
     assert {row.source for row in table.read(paths.TOKENS)} == set(lively)
     reason = "bits_per_token of its part of a row group is 1.58496; expected at least 2"  # log2(3)
     places = ["1word.txt", "1word.txt byte 1500", "2word.txt", "2word.txt byte 1500"]
@@ -234,6 +250,38 @@ def test_documents_of_a_part_of_one_word_are_left_out_counted_and_listed_where_t
     assert numbers["breaches"] == 4
     words = sum(len(each.decode()[(len(each) + 1) // 2 :].split()) for each in lively.values())
     assert numbers["validation_tokens"] / numbers["validation_tokens_per_word"] == pytest.approx(words, abs=4)
+    (told,) = [each.getMessage() for each in caplog.records if each.name == "pipeline.stages.tokenize"]
+    assert told == f"1word.txt: left out: {reason}; all such are listed in {paths.QUARANTINE}"
+
+
+def test_what_is_left_of_row_groups_is_the_same_bytes_whatever_number_of_processes(run, lively, monkeypatch):
+    monkeypatch.setattr(encoding, "BATCH_CHARACTERS", 1)  # so that each document is a batch
+    by_processes = []
+    for processes in (1, 2):
+        monkeypatch.setattr(encoding, "processes", lambda _, processes=processes: processes)
+        run("tokenize", DULL_LEFT_OUT)
+        by_processes.append(written())
+    assert by_processes[0] == by_processes[1]
+    assert len(by_processes[0]) == 8 + 2
+
+
+def test_a_run_that_was_killed_while_parts_were_left_out_neither_reads_nor_encodes_again(run, lively, monkeypatch):
+    run("tokenize", DULL_LEFT_OUT)
+    whole = written()
+
+    def failing(*_):
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tokenizer, "decode", failing)  # of the first validation that is left out
+        with pytest.raises(RuntimeError, match="killed"):
+            run("tokenize", DULL_LEFT_OUT)
+    assert len(list(paths.WORK.glob("*/sifted/0/*.parquet"))) == 4
+    monkeypatch.setattr(documents, "read", failing)
+    monkeypatch.setattr(Tokenizer, "encode_batch", failing)
+    run("tokenize", DULL_LEFT_OUT)
+    assert written() == whole
+    assert not list(paths.WORK.glob("*/sifted"))
 
 
 def test_of_a_corpus_of_one_word_nothing_is_left_to_go_on_with(failure):
