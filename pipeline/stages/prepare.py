@@ -279,7 +279,7 @@ def spelled(template: Template) -> str | dict[str, str | None]:
 
 @io
 def quarantine(left_out: list[LeftOut]) -> None:
-    """Write the place of each record that was left out as empty, and the reason; there may be none."""
+    """Write the place of each record that was left out, and the reason; there may be none."""
     with paths.whole(paths.TASKS_QUARANTINE) as temporary:
         pd.DataFrame(left_out, columns=["place", "reason"], dtype="string").to_parquet(temporary, index=False)
 

@@ -312,6 +312,10 @@ def test_a_share_that_no_two_labels_can_have_stops_the_build(failure):
     [
         ({"on_empty": "warn"}, 'prepare.contract.on_empty is "warn"; expected '),
         ({"label_share": {"least": 2, "on_breach": "stop"}}, "prepare.contract.label_share.least is 2"),
+        (
+            {"label_share": {"least": 0.05, "on_breach": "report"}},
+            'prepare.contract.label_share.on_breach is "report"; expected ',
+        ),
         ({"on_rare_label": "quarantine"}, "prepare.contract.on_rare_label is no setting"),
     ],
 )
