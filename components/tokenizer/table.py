@@ -237,8 +237,9 @@ def described(schema: pa.Schema) -> str:
 def _of(group: pa.Table, split: str) -> Ids:
     is_in = pc.equal(group["split"], split).to_numpy()
     offsets, its_ids = lists(group)
-    counts = np.diff(offsets)
-    return group["document"].to_numpy()[is_in], counts[is_in], its_ids[np.repeat(is_in, counts)]
+    edges = np.flatnonzero(np.diff(is_in, prepend=False, append=False))  # where runs of its documents begin and end
+    runs = [its_ids[begin:end] for begin, end in offsets[edges].reshape(-1, 2).tolist()]
+    return group["document"].to_numpy()[is_in], np.diff(offsets)[is_in], np.concatenate([its_ids[:0], *runs])
 
 
 def _schema(vocab_size: int) -> pa.Schema:

@@ -1,6 +1,7 @@
 """Token ids on disk: a split is one stream of them, cut into files of `shard_size`; `windows` reads them."""
 
 import hashlib
+import io
 import json
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -223,12 +224,14 @@ def _stream(
 
 
 def _cut(pieces: Iterable[Ids], size: int) -> Iterator[Ids]:
-    """Yield the joined pieces in arrays of `size` ids; the last may be shorter."""
+    """Yield the joined pieces in arrays of `size` ids; the last may be shorter; each is lost when the next is made."""
     held: list[Ids] = []
     room = size
+    joined: Ids | None = None  # once: memory that is asked for anew is slow to come
     for piece in pieces:
         while len(piece) >= room:
-            yield np.concatenate([*held, piece[:room]])
+            joined = np.concatenate([*held, piece[:room]], out=joined)
+            yield joined
             held, piece, room = [], piece[room:], size
         held.append(piece)
         room -= len(piece)
@@ -236,25 +239,17 @@ def _cut(pieces: Iterable[Ids], size: int) -> Iterator[Ids]:
         yield np.concatenate(held)
 
 
-class _Hashed:
-    """A file to be written that knows the hash of what was."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.digest = hashlib.sha256()
-
-    def write(self, content: bytes) -> int:
-        """Write, as a file does."""
-        self.digest.update(content)
-        return self._file.write(content)
-
-
 def _save(path: Path, array: npt.NDArray[Any]) -> str:
     """Write an array as .npy and return the file's hash."""
-    with _whole(path) as file:
-        hashed = _Hashed(file)
-        np.save(hashed, array, allow_pickle=False)
-    return hashed.digest.hexdigest()
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
+    content = array.reshape(-1).view(np.uint8).data
+    digest = hashlib.sha256(header.getvalue())
+    digest.update(content)
+    with _whole(path) as file:  # not by np.save, which copies
+        file.write(header.getvalue())
+        file.write(content)
+    return digest.hexdigest()
 
 
 @contextmanager
