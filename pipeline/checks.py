@@ -1,4 +1,4 @@
-"""Great Expectations at each border: what every table of the build must be, and the end of the build where it is not.
+"""Great Expectations at each border: what every table of the build must be, and what is said where it is not.
 
 The tables reach it as pandas frames of scalars, a row per row group, shard, record, answer or score; the first column
 names the row. (List columns are judged wrongly without a word.) Where one document, record or label decides a number,

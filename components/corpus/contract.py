@@ -38,8 +38,8 @@ class TokenEntropy:
     least: float
     """Least entropy of the ids of a split, and of its part of a row group, of 1,024 ids or more; bits, 0 or more."""
     on_breach: Literal["stop", "quarantine"]
-    """`stop` ends the build; `quarantine` leaves the documents of such a part out, counted, each with its reason. A
-    whole split that is below ends the build in either case."""
+    """`stop` ends the build; `quarantine` leaves the documents of such a part out, counted, each with its reason, after
+    a vocabulary has learned from them. A whole split that is below ends the build in either case."""
 
     def __post_init__(self) -> None:
         if not self.least >= 0:

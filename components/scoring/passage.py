@@ -15,7 +15,7 @@ class Passage:
     sha256: str
     """Of its text in UTF-8."""
     tokens: int
-    """Tokens that were scored: those that begin in it, and with its last one the end of its document."""
+    """Tokens that were scored: those that begin in it, and behind the last of its document the end of that."""
     size_bytes: int
     """UTF-8 bytes of these; above 0."""
     nats: float

@@ -31,7 +31,7 @@ class Findings:
     comparisons: tuple[Comparison, ...]
     """By judge, other model and kind; all kinds first, single ones only where there are several."""
     clean: Clean
-    """All of these once more, without what overlaps."""
+    """Bits per byte, labels and standings once more, without what overlaps."""
     calibration: tuple[Calibrated, ...]
     """Each judge beside a rater whose scores are known; empty without any."""
     multiple_choice: tuple[Chosen, ...] = ()

@@ -14,6 +14,7 @@ from components.tasks.files import read_records, write_records
 from components.tasks.multiple_choice import Choice
 from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
+from components.training.devices import deterministic
 from components.windows.windows import Windows
 from pipeline import losses, machine, multiple_choice, paths, tracking
 from pipeline.multiple_choice import MultipleChoiceSettings
@@ -69,7 +70,8 @@ def evaluate(evaluate: EvaluateSettings) -> None:
 def score(batch_size: int) -> None:
     """Write the loss on each passage of the validation text."""
     model = checkpoint.load(paths.BASE).to(machine.device()).eval()
-    write_records(losses.by_passage(model, batch_size), paths.LOSSES)
+    with deterministic():
+        write_records(losses.by_passage(model, batch_size), paths.LOSSES)
     tracking.keep(paths.LOSSES)
 
 

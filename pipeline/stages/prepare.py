@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ from components.tokenizer import table
 from components.tokenizer.bpe import Tokenizer
 from pipeline import checks, paths, tracking
 from pipeline.orchestration import io, stage
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,9 @@ def make_classification(
     surplus: list[LeftOut] = []
     if contract.label_share.on_breach == "quarantine":
         records, surplus = without_surplus(records, contract.label_share.least, settings.seed, file.name)
+    if surplus:
+        said = "%d texts are left out: %s; all such are listed in %s"
+        log.warning(said, len(surplus), surplus[0][1], paths.TASKS_QUARANTINE)
     shares = label_shares(records)
     if settings.balance:
         records = balance(records, settings.seed)
@@ -197,8 +204,8 @@ def without_surplus(
     kept = at_most(records, most_for_share(records, least), seed)
     ids = {each.id for each in kept}
     rarest = min(shares, key=shares.__getitem__)
-    reason = f"label_share of {rarest!r} is {shares[rarest]:.6g}; expected at least {least:.6g}; of another label"
-    return kept, [(f"{file}: {each.id}", reason) for each in records if each.id not in ids]
+    reason = f"label_share of {rarest!r} is {shares[rarest]:.6g}; expected at least {least:.6g}; this one is "
+    return kept, [(f"{file}: {each.id}", reason + repr(each.label)) for each in records if each.id not in ids]
 
 
 @io

@@ -114,10 +114,14 @@ def opened(settings: TokenizeSettings, folder: Path, size_bytes: int) -> Tokeniz
         return Tokenizer.gpt2(paths.RAW_TOKENIZER if _has_gpt2() else None)
     learned = folder / "tokenizer"
     if not learned.exists():
-        with listed() as leave_out, progress("tokenize: learning the vocabulary", size_bytes) as on_read:
-            kept = _documents(spool.keep(read(settings, on_read), folder / SPOOL), leave_out)
-            texts = (each.text for each in kept if each.split == "train")
-            tokenizer = Tokenizer.trained(texts, settings.vocab_size, settings.special_tokens)
+        try:
+            with listed() as leave_out, progress("tokenize: learning the vocabulary", size_bytes) as on_read:
+                kept = _documents(spool.keep(read(settings, on_read), folder / SPOOL), leave_out)
+                texts = (each.text for each in kept if each.split == "train")
+                tokenizer = Tokenizer.trained(texts, settings.vocab_size, settings.special_tokens)
+        except ValueError:  # other settings are other work: nothing would go on from here, or clear it away
+            paths.remove(folder / SPOOL)
+            raise
         paths.remove(paths.QUARANTINE)  # encoding lists all anew; a full disk then leaves nothing
         with paths.whole(learned) as temporary:
             tokenizer.save(temporary)
@@ -142,7 +146,13 @@ def sifted(
             counts["validation_words"] -= len(tokenizer.decode(row.ids.tolist()).split())
 
     paths.remove(folder / "sifted")
-    return sift(folder / "tokens", folder / "sifted", tokenizer.vocab_size, contract.least, quarantine)
+    kept = sift(folder / "tokens", folder / "sifted", tokenizer.vocab_size, contract.least, quarantine)
+    if gone := {"train", "validation"} - set(table.sizes(kept).index):
+        raise ValueError(
+            f"tokenize.contract.bits_per_token.least is {contract.least:g}, which leaves no document for "
+            f"{' and '.join(sorted(gone))}; all are listed in {paths.QUARANTINE}; lower it, or add other text"
+        )
+    return kept
 
 
 @contextmanager

@@ -284,16 +284,18 @@ def test_a_label_that_is_rare_before_balancing_stops_the_build_and_is_named(fail
     assert said.endswith("; the limit is prepare.contract.label_share.least")
 
 
-def test_texts_of_a_commoner_label_are_left_out_counted_and_listed_where_the_contract_says_so(run):
+def test_texts_of_a_commoner_label_are_left_out_counted_and_listed_where_the_contract_says_so(run, caplog):
     sms = rarely_spam() | {"balance": False}
     contract = {"label_share": {"least": 0.06, "on_breach": "quarantine"}}
     run("prepare", {"contract": contract, "classification": sms})
     kept = [each for its in records(paths.CLASSIFICATION, Labelled).values() for each in its]
     assert Counter(each.label for each in kept) == {"ham": 78, "spam": 5}  # 5 / 83 is above 0.06, 5 / 84 is not
     assert json.loads(paths.metrics("prepare").read_text())["labelled_surplus"] == 17
+    (told,) = [each.getMessage() for each in caplog.records if each.name == "pipeline.stages.prepare"]
+    assert told.startswith("17 texts are left out: label_share of 'spam' is 0.05; expected at least 0.06; this one is ")
     left_out = pq.read_table(paths.TASKS_QUARANTINE).to_pylist()
     assert {each["reason"] for each in left_out} == {
-        "label_share of 'spam' is 0.05; expected at least 0.06; of another label"
+        "label_share of 'spam' is 0.05; expected at least 0.06; this one is 'ham'"
     }
     ids = {each["place"].removeprefix("sms.txt: ") for each in left_out}
     assert len(ids) == 17

@@ -288,7 +288,35 @@ def test_of_a_corpus_of_one_word_nothing_is_left_to_go_on_with(failure):
     corpus(tale=b"la " * 9000)
     contract = {"bits_per_token": {"least": 2.0, "on_breach": "quarantine"}}
     message = failure("tokenize", {"split": {"by": "position"}, "vocab_size": 257, "contract": contract})
-    assert message.startswith("check documents: expect_table_row_count_to_be_between(min_value=2")
+    assert message == (
+        "tokenize.contract.bits_per_token.least is 2, which leaves no document for train and validation; all are listed "
+        "in data/quarantine/documents.parquet; lower it, or add other text"
+    )
+    assert pq.read_table(paths.QUARANTINE).num_rows == 2
+
+
+def test_a_vocabulary_that_the_texts_do_not_hold_leaves_nothing_laid_by(failure):
+    tales()
+    assert "the texts are used up at" in failure("tokenize", {"split": BAD_SPLIT, "vocab_size": 50257})
+    assert not list(paths.WORK.glob("*/*.arrow"))
+
+
+def test_a_kill_between_laying_by_and_learning_begins_anew(run, monkeypatch):
+    tales()
+    changes = {"split": BAD_SPLIT, "vocab_size": 260}
+    run("tokenize", changes)
+    whole = written()
+
+    def failing(*_):
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tokenizer, "save", failing)
+        with pytest.raises(RuntimeError, match="killed"):
+            run("tokenize", changes)
+    assert list(paths.WORK.glob("*/*.arrow"))
+    run("tokenize", changes)
+    assert written() == whole
 
 
 def missing_its_share(split, monkeypatch):
