@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar, get_args
 
@@ -12,6 +12,10 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 
 class Record(Protocol):
     """What a split needs to know of a record."""
+
+    @property
+    def id(self) -> str:
+        """The name of the record."""
 
     @property
     def group(self) -> str:
@@ -44,11 +48,15 @@ class Shares:
             raise ValueError(f"train + validation + test is {self.train + self.validation + self.test}; expected 1")
 
 
-def dedupe(records: Iterable[R]) -> list[R]:
-    """Return the records without those whose content stood earlier already, order kept."""
+def dedupe(records: Iterable[R], leave_out: Callable[[R, R], object] = lambda copy, first: None) -> list[R]:
+    """Return the records without those whose content stood earlier already, order kept.
+
+    `leave_out` is told each of these, and the first that has its content.
+    """
     first: dict[str, R] = {}
     for record in records:
-        first.setdefault(record.content, record)
+        if (earlier := first.setdefault(record.content, record)) is not record:
+            leave_out(record, earlier)
     return list(first.values())
 
 

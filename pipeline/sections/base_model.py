@@ -15,7 +15,8 @@ def section(found: Findings) -> Section:
     given = tracking.recorded("evaluate")
     ours, theirs = found.bits_per_byte.mean, given["xz_bits_per_byte"]
     said = (
-        f"On {given['scored_bytes']:,} of {given['bytes']:,} bytes of held-out text the base model needs {ours:.2f} bits per byte, and "
+        f"On {given['scored_bytes']:,} of {given['bytes']:,} bytes of held-out text the base model needs "
+        f"{ours:.2f} bits per byte, and "
         f"xz -9e on all of them {theirs:.2f}: the model needs {100 * abs(1 - ours / theirs):.0f} % "
         f"{'less' if ours < theirs else 'more'}."
     )
@@ -33,8 +34,8 @@ def section(found: Findings) -> Section:
             ("windows", given["windows"]),
             ("tokens", given["tokens"]),
         ),
-        f"Brackets hold the {percent(found.confidence)} bootstrap interval over that text's passages; of several sources "
-        "each one's are drawn together. A single passage has none.",
+        f"Brackets hold the {percent(found.confidence)} bootstrap interval over that text's passages; of several "
+        "sources each one's are drawn together. A single passage has none.",
     )
     samples = json.loads(paths.SAMPLES.read_text(encoding="utf-8"))
     shown = [Sample(f"Sample, {each['kind']}", _shortened(each["text"]), each["prompt"]) for each in samples]

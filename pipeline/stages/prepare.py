@@ -32,7 +32,6 @@ from components.tokenizer.bpe import Tokenizer
 from pipeline import checks, paths, tracking
 from pipeline.orchestration import io, stage
 
-
 log = logging.getLogger(__name__)
 
 
@@ -155,29 +154,24 @@ class PrepareSettings:
 @stage
 def prepare(prepare: PrepareSettings) -> None:
     """Write the folders of `data/tasks`."""
-    unlabelled, surplus = make_classification(prepare.classification, prepare.contract)
-    too_long, unanswered = make_instructions(prepare.instructions, prepare.contract)
-    pairs_too_long, unpaired = make_preferences(prepare.preferences, prepare.instructions.template, prepare.contract)
-    quarantine(unlabelled + surplus + unanswered + unpaired)
+    left_out = [
+        make_classification(prepare.classification, prepare.contract),
+        make_instructions(prepare.instructions, prepare.contract),
+        make_preferences(prepare.preferences, prepare.instructions.template, prepare.contract),
+    ]
+    quarantine(left_out)
     check(prepare.contract)
-    counts = {"instructions_too_long": too_long, "empty_records": len(unlabelled + unanswered + unpaired)}
-    counts["labelled_surplus"] = len(surplus)
-    record(counts if prepare.preferences is None else counts | {"preferences_too_long": pairs_too_long})
+    record(left_out)
 
 
 @io
-def make_classification(
-    settings: ClassificationSettings, contract: ContractSettings
-) -> tuple[list[LeftOut], list[LeftOut]]:
-    """Write the labelled texts of each split, the labels and their shares.
-
-    Return what was left out as empty, and what so that each label has its share.
-    """
+def make_classification(settings: ClassificationSettings, contract: ContractSettings) -> dict[str, list[LeftOut]]:
+    """Write the labelled texts of each split, the labels and their shares; return what was left out, by kind."""
     file = _task_file("classification", settings.file)
-    left_out: list[LeftOut] = []
-    leave_out = left_out.append if contract.on_empty == "quarantine" else None
+    empty: list[LeftOut] = []
+    leave_out = empty.append if contract.on_empty == "quarantine" else None
     found = read_sms(file, leave_out) if settings.source == "sms" else pydocs.classification(pydocs.read(file))
-    records = splits.dedupe(found)
+    records, copies = without_copies(found, file.name)
     check_labels(records)
     surplus: list[LeftOut] = []
     if contract.label_share.on_breach == "quarantine":
@@ -193,7 +187,17 @@ def make_classification(
     else:
         parts = splits.by_group(records, sides(records, settings))
     _write(paths.CLASSIFICATION, capped(parts, settings), {"labels": labels_of(parts), "shares": shares})
-    return left_out, surplus
+    return {"empty_records": empty, "duplicate_records": copies, "labelled_surplus": surplus}
+
+
+def without_copies(records: Sequence[R], file: str) -> tuple[list[R], list[LeftOut]]:
+    """Return the records of a file without those whose content stood earlier already, and these with the reason."""
+    copies: list[LeftOut] = []
+
+    def leave_out(copy: R, first: R) -> None:
+        copies.append((f"{file}: {copy.id}", f"the same as {first.id}"))
+
+    return splits.dedupe(records, leave_out), copies
 
 
 def without_surplus(
@@ -209,18 +213,15 @@ def without_surplus(
 
 
 @io
-def make_instructions(settings: InstructionSettings, contract: ContractSettings) -> tuple[int, list[LeftOut]]:
-    """Write the instructions of each split, and how they are put as prompts.
-
-    Return how many were too long, and what was left out as empty.
-    """
+def make_instructions(settings: InstructionSettings, contract: ContractSettings) -> dict[str, list[LeftOut]]:
+    """Write the instructions of each split, and how they are put as prompts; return what was left out, by kind."""
     file = _task_file("instructions", settings.file)
-    left_out: list[LeftOut] = []
-    leave_out = left_out.append if contract.on_empty == "quarantine" else None
+    empty: list[LeftOut] = []
+    leave_out = empty.append if contract.on_empty == "quarantine" else None
     if settings.source == "alpaca":
-        found = splits.dedupe(read_alpaca(file, leave_out))
+        found, copies = without_copies(read_alpaca(file, leave_out), file.name)
     else:
-        found = pydocs.instructions(pydocs.read(file), settings.kinds)
+        found, copies = pydocs.instructions(pydocs.read(file), settings.kinds), []
     too_long: list[Instruction] = []
     if settings.max_tokens is not None:
         encode = Tokenizer.load(paths.TOKENIZER).encode
@@ -230,33 +231,42 @@ def make_instructions(settings: InstructionSettings, contract: ContractSettings)
     else:
         parts = splits.by_group(found, sides(found, settings))
     _write(paths.INSTRUCTIONS, capped(parts, settings), {"template": spelled(settings.template)})
-    return len(too_long), left_out
+    long = beyond(too_long, file.name, settings.max_tokens)
+    return {"empty_records": empty, "duplicate_records": copies, "instructions_too_long": long}
+
+
+def beyond(records: Sequence[Record], file: str, most_tokens: int | None) -> list[LeftOut]:
+    """Return records of a file that have more tokens than they may, with the reason."""
+    return [(f"{file}: {each.id}", f"more tokens than max_tokens, which is {most_tokens}") for each in records]
 
 
 @io
 def make_preferences(
     settings: PreferenceSettings | None, template: Template, contract: ContractSettings
-) -> tuple[int, list[LeftOut]]:
-    """Write the pairs of each split, none without settings; return how many were too long, and what was left out.
+) -> dict[str, list[LeftOut]]:
+    """Write the pairs of each split, and return what was left out, by kind; without settings there is nothing.
 
     A prompt that the instructions have too is on its side there: what they are tested on no pair teaches.
     """
     if settings is None:
         _write(paths.PREFERENCES, dict.fromkeys(SPLITS, ()), {"template": None})
-        return 0, []
-    left_out: list[LeftOut] = []
-    leave_out = left_out.append if contract.on_empty == "quarantine" else None
-    found = splits.dedupe(read_pairs(_task_file("preferences", settings.file), leave_out))
-    fitting = found
+        return {}
+    file = _task_file("preferences", settings.file)
+    empty: list[LeftOut] = []
+    leave_out = empty.append if contract.on_empty == "quarantine" else None
+    found, copies = without_copies(read_pairs(file, leave_out), file.name)
+    fitting, too_long = found, list[Preference]()
     if settings.max_tokens is not None:
         tokenizer = Tokenizer.load(paths.TOKENIZER)
         sizes = [len(pair(each, template, tokenizer.encode, tokenizer.end_of_text)) for each in found]
         fitting = [each for each, size in zip(found, sizes, strict=True) if size <= settings.max_tokens]
+        too_long = [each for each, size in zip(found, sizes, strict=True) if size > settings.max_tokens]
     asked = {name: read_records(paths.INSTRUCTIONS / f"{name}.jsonl", Instruction) for name in SPLITS}
     side_of = {each.content: name for name, records in asked.items() for each in records}
     parts = divided(fitting, side_of, settings)
     _write(paths.PREFERENCES, parts, {"template": spelled(template)})
-    return len(found) - len(fitting), left_out
+    long = beyond(too_long, file.name, settings.max_tokens)
+    return {"empty_records": empty, "duplicate_records": copies, "preferences_too_long": long}
 
 
 def divided(
@@ -285,10 +295,11 @@ def spelled(template: Template) -> str | dict[str, str | None]:
 
 
 @io
-def quarantine(left_out: list[LeftOut]) -> None:
+def quarantine(left_out: list[dict[str, list[LeftOut]]]) -> None:
     """Write the place of each record that was left out, and the reason; there may be none."""
+    rows = [each for of_task in left_out for of_kind in of_task.values() for each in of_kind]
     with paths.whole(paths.TASKS_QUARANTINE) as temporary:
-        pd.DataFrame(left_out, columns=["place", "reason"], dtype="string").to_parquet(temporary, index=False)
+        pd.DataFrame(rows, columns=["place", "reason"], dtype="string").to_parquet(temporary, index=False)
 
 
 def capped(parts: Mapping[Split, Sequence[R]], settings: HeldOutSettings) -> dict[Split, list[R]]:
@@ -369,8 +380,11 @@ def check(contract: ContractSettings) -> None:
 
 
 @io
-def record(counts: dict[str, int]) -> None:
+def record(left_out: list[dict[str, list[LeftOut]]]) -> None:
     """Record how many records each split has, and what was left out; of preferences only where they were asked for."""
+    counts: Counter[str] = Counter()
+    for of_task in left_out:
+        counts.update({kind: len(its) for kind, its in of_task.items()})
     tasks: list[tuple[Path, type[Labelled | Instruction | Preference]]]
     tasks = [(paths.CLASSIFICATION, Labelled), (paths.INSTRUCTIONS, Instruction)]
     if "preferences_too_long" in counts:

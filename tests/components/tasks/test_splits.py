@@ -19,7 +19,9 @@ SHARES = Shares(train=0.7, validation=0.1, test=0.2)
 
 def test_of_equal_contents_the_first_stays():
     a, b, again = Note("a", "first"), Note("b"), Note("a", "second")
-    assert dedupe([a, b, again]) == [a, b]
+    told = []
+    assert dedupe([a, b, again], lambda copy, first: told.append((copy, first))) == dedupe([a, b, again]) == [a, b]
+    assert told == [(again, a)]
 
 
 @settings(max_examples=25)

@@ -156,11 +156,14 @@ def test_the_books_pairs_without_equal_answers_keep_the_sides_of_its_instruction
         assert {each.content for each in found[split]} <= {each.content for each in asked[split]}
     # 1,100 less 6 pairs of two equal answers, less 25 duplicates of (instruction, input).
     assert [len(found[split]) for split in SPLITS] == [907, 55, 107]  # 113 steps of 8, as the preset counts on
-    assert pq.read_table(paths.TASKS_QUARANTINE).to_pylist()[0] == {
+    left_out = pq.read_table(paths.TASKS_QUARANTINE).to_pylist()
+    assert {
         "place": "instruction-data-with-preference.json row 123",
         "reason": "chosen and rejected are the same; expected two different answers",
-    }
-    assert json.loads(paths.metrics("prepare").read_text())["empty_records"] == 6
+    } in left_out
+    assert {"place": "instruction-data.json: instruction-324", "reason": "the same as instruction-126"} in left_out
+    numbers = json.loads(paths.metrics("prepare").read_text())
+    assert (numbers["empty_records"], numbers["duplicate_records"]) == (6, 25 + 25)
 
 
 @pytest.mark.parametrize(
@@ -254,9 +257,12 @@ def test_empty_records_are_left_out_counted_and_listed_where_the_contract_says_s
     assert sum(map(len, records(paths.CLASSIFICATION, Labelled).values())) == 60
 
 
-def test_tasks_without_fault_have_an_empty_quarantine(project):
-    assert pq.read_table(paths.TASKS_QUARANTINE).to_pydict() == {"place": [], "reason": []}
-    assert json.loads(paths.metrics("prepare").read_text())["empty_records"] == 0
+def test_of_tasks_without_fault_only_what_is_too_long_is_in_quarantine(project):
+    numbers = json.loads(paths.metrics("prepare").read_text())
+    assert [numbers[name] for name in ("empty_records", "duplicate_records", "labelled_surplus")] == [0, 0, 0]
+    left_out = pq.read_table(paths.TASKS_QUARANTINE).to_pylist()
+    assert len(left_out) == numbers["instructions_too_long"] > 0
+    assert {each["reason"] for each in left_out} == {"more tokens than max_tokens, which is 48"}
 
 
 def test_an_empty_prompt_stops_the_build(failure):
@@ -293,7 +299,8 @@ def test_texts_of_a_commoner_label_are_left_out_counted_and_listed_where_the_con
     assert json.loads(paths.metrics("prepare").read_text())["labelled_surplus"] == 17
     (told,) = [each.getMessage() for each in caplog.records if each.name == "pipeline.stages.prepare"]
     assert told.startswith("17 texts are left out: label_share of 'spam' is 0.05; expected at least 0.06; this one is ")
-    left_out = pq.read_table(paths.TASKS_QUARANTINE).to_pylist()
+    listed = pq.read_table(paths.TASKS_QUARANTINE).to_pylist()
+    left_out = [each for each in listed if each["place"].startswith("sms.txt")]
     assert {each["reason"] for each in left_out} == {
         "label_share of 'spam' is 0.05; expected at least 0.06; this one is 'ham'"
     }

@@ -289,8 +289,8 @@ def test_of_a_corpus_of_one_word_nothing_is_left_to_go_on_with(failure):
     contract = {"bits_per_token": {"least": 2.0, "on_breach": "quarantine"}}
     message = failure("tokenize", {"split": {"by": "position"}, "vocab_size": 257, "contract": contract})
     assert message == (
-        "tokenize.contract.bits_per_token.least is 2, which leaves no document for train and validation; all are listed "
-        "in data/quarantine/documents.parquet; lower it, or add other text"
+        "tokenize.contract.bits_per_token.least is 2, which leaves no document for train and validation; all are "
+        "listed in data/quarantine/documents.parquet; lower it, or add other text"
     )
     assert pq.read_table(paths.QUARANTINE).num_rows == 2
 
