@@ -70,9 +70,21 @@ def section() -> Section:
             (task, *(records[f"{task}_{split}"] for split in ("train", "validation", "test")))
             for task in ("classification", "instructions")
         ),
-        "Without duplicates, none on two sides.",
+        f"Without duplicates, none on two sides. Left out: {_left_out(records)}.",
     )
     return Section("The corpus and its tokens", (listed, hashes, splits, _vocabulary(tokens), tasks))
+
+
+def _left_out(records: Mapping[str, Any]) -> str:
+    """Return how many records are left out, by reason."""
+    reasons = {
+        "duplicate_records": "that stand twice",
+        "empty_records": "without text, prompt or answer",
+        "instructions_too_long": "instructions that are too long",
+        "preferences_too_long": "preferences that are too long",
+        "labelled_surplus": "of too common a label",
+    }
+    return ", ".join(f"{records[name]} {reason}" for name, reason in reasons.items() if name in records)
 
 
 def _decoded(tokens: Mapping[str, Any]) -> str:

@@ -65,7 +65,7 @@ METRICS = {
         "weights_sha256": "aa",
     },
     "prepare": {f"{task}_{split}": 4 for task in ("classification", "instructions") for split in ("train", "test")}
-    | {"classification_validation": 1, "instructions_validation": 2},
+    | {"classification_validation": 1, "instructions_validation": 2, "empty_records": 3, "labelled_surplus": 0},
     "finetune_classifier": {
         "steps": 2,
         "weights_sha256": "bb",

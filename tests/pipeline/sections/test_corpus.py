@@ -18,6 +18,7 @@ def test_the_corpus_shows_sources_with_licence_and_hash_and_held_out_fertility(b
     )
     assert splits.rows == (("train", 8, 1200, 400, 3, 3.0, None), ("validation", 2, 200, 80, 1, 2.5, 2.25))
     assert tasks.rows == (("classification", 4, 1, 4), ("instructions", 4, 2, 4))
+    assert tasks.note.endswith("Left out: 3 without text, prompt or answer, 0 of too common a label.")
 
 
 def test_the_vocabulary_stands_beside_gpt2s_or_the_page_says_how_it_would(build):
